@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * What callers pass, judged before anything is locked or read: NULLs, lengths, characters.
+ * Results are in the caller's memory context.
+ */
+#include "errors.h"
+
+#include "catalog/pg_type_d.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+void
+argument_require(FunctionCallInfo fcinfo, int count, const char *const *names)
+{
+	for (int i = 0; i < count; i++)
+		if (PG_ARGISNULL(i))
+			error_null(names[i]);
+}
+
+char *
+argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max)
+{
+	char	   *given;
+	int			chars;
+
+	if (PG_ARGISNULL(n))
+		error_null(name);
+	given = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	chars = pg_mbstrlen(given);
+	if (chars < 1 || chars > chars_max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid length of argument \"%s\": %d characters", name, chars),
+				 errdetail("Expected from 1 to %d characters.", chars_max)));
+	return given;
+}
+
+char *
+argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max)
+{
+	return PG_ARGISNULL(n) ? NULL : argument_text(fcinfo, n, name, chars_max);
+}
+
+char *
+argument_currency(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	char	   *given;
+
+	if (PG_ARGISNULL(n))
+		error_null(name);
+	given = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (strlen(given) != 3 || strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+		error_invalid(name, given, "three capital letters, as in PTS or EUR");
+	return given;
+}
+
+/* The seats in the caller's order; empty, NULL or repeated ones are errors. */
+pg_uuid_t *
+argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
+{
+	ArrayType  *array;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	pg_uuid_t  *ids;
+	pg_uuid_t  *sorted;
+
+	if (PG_ARGISNULL(n))
+		error_null("seat_ids");
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (ARR_NDIM(array) > 1)
+		error_invalid("seat_ids", "an array of arrays", "an array of one dimension");
+	count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (count == 0)
+		error_invalid("seat_ids", "{}", "at least one seat");
+	if (count > seats_max)
+		error_too_many_seats(count, seats_max);
+	deconstruct_array(array, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &elements, &nulls, &count);
+	ids = palloc(sizeof(pg_uuid_t) * count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			error_null("seat_ids");
+		ids[i] = *DatumGetUUIDP(elements[i]);
+	}
+	sorted = palloc(sizeof(pg_uuid_t) * count);
+	memcpy(sorted, ids, sizeof(pg_uuid_t) * count);
+	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
+	for (int i = 1; i < count; i++)
+		if (uuid_compare(&sorted[i - 1], &sorted[i]) == 0)
+			error_duplicate_seat(uuid_text(&sorted[i]));
+	*ret_count = count;
+	return ids;
+}

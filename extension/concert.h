@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * What all of the extension shares. The words are DESIGN.md's glossary, one meaning each:
+ *
+ * concert, concert date, section, seat   what is sold; a seat is one spot of one date's grid
+ * reservation, booking   one seat for one user; the reservations made by one call
+ * refusal, reason        an answer "no" that the rules foresee: a result (reason.h)
+ * error                  misuse or a fault: raised with an SQLSTATE (sqlstate.h)
+ * account, transfer, wallet   the ledger; a wallet is a user's account
+ * fence                  the number of a hold; a seat never goes back to an older one
+ * event, lane            a fact in the outbox; a share of its keys with one ordered stream
+ *
+ * LOCK ORDER. A call takes its locks in this order and in no other:
+ *
+ *   request key -> external reference -> booking -> user's limit for the date -> seats in id
+ *   order -> account -> outbox key (topic, key)
+ *
+ * Seats are only ever tried, never waited for; so is the booking of somebody else's expired
+ * pending, which is met after the seats. All are transaction locks (lock.h). Whatever a call
+ * judges, it reads after its last lock under the latest snapshot (plan.h).
+ */
+#ifndef CONCERT_H
+#define CONCERT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "reason.h"
+
+/* Bounds of what callers may pass. */
+#define SEATS_PER_CALL_LIMIT 1000
+#define KEY_CHARS_MAX 200
+#define NAME_CHARS_MAX 200
+#define PENDING_SECONDS_MAX 900
+#define PRICE_MAX INT64CONST(1000000000000000)	/* a call's seats together stay below 2^63 */
+
+typedef enum Reason
+{
+	REASON_NONE,
+#define X(name, text, meaning) REASON_##name,
+	CONCERT_REASONS(X)
+#undef X
+} Reason;
+
+extern const char *reason_text(Reason reason);
+
+/* settings.c */
+extern int	settings_max_seats_per_booking;
+extern int	settings_max_event_bytes;
+extern char *settings_pass_key_file;
+
+extern void settings_define(void);
+
+/* arguments.c: a NULL where none is allowed is 22004 and names the argument. */
+extern void argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
+extern char *argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
+extern char *argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
+extern char *argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
+extern pg_uuid_t *argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
+
+/* answer.c: the composite result of the calling function, and jsonb out of built text. */
+extern Datum answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count);
+extern NullableDatum answer_reason(Reason reason);
+extern Datum answer_jsonb(const StringInfoData *text);
+extern const char *uuid_text(const pg_uuid_t *id);
+extern void json_append_string(StringInfo out, const char *text);
+
+/* uuid7.c */
+extern pg_uuid_t uuid7_next(void);
+
+static inline NullableDatum
+value(Datum datum)
+{
+	return (NullableDatum){.value = datum, .isnull = false};
+}
+
+static inline NullableDatum
+null_value(void)
+{
+	return (NullableDatum){.value = (Datum) 0, .isnull = true};
+}
+
+static inline int
+uuid_compare(const void *a, const void *b)
+{
+	return memcmp(((const pg_uuid_t *) a)->data, ((const pg_uuid_t *) b)->data, UUID_LEN);
+}
+
+#endif							/* CONCERT_H */

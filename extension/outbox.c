@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Events go in. What is refused here could not be published later: names, encoding, size.
+ *
+ * Order per key rests on three steps in emit, in this order: the lock of (topic, key), then
+ * the top-level transaction id, then the event's number. The lock is released only after the
+ * transaction is visible, so whoever sees a later event of a key sees the earlier ones, and
+ * their numbers are in commit order. The number is drawn inside the INSERT, after its lock.
+ */
+#include "outbox_internal.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "errors.h"
+#include "lock.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/xid8.h"
+
+#define EVENT_NAME_CHARS_MAX 100
+
+PG_FUNCTION_INFO_V1(concert_emit);
+PG_FUNCTION_INFO_V1(concert_outbox_lane);
+PG_FUNCTION_INFO_V1(concert_outbox_lanes);
+PG_FUNCTION_INFO_V1(concert_outbox_stamp);
+
+typedef struct Event
+{
+	const char *topic;
+	const char *key;
+	const char *type;
+	Jsonb	   *headers;
+	Jsonb	   *payload;
+} Event;
+
+/* Our own row first: another one beside it came with a restore. */
+static SavedPlan read_state = PLAN(
+	"SELECT event_table, cursor_table, lanes, stamp = $1 FROM concert.outbox_state"
+	" ORDER BY stamp = $1 DESC, stamp",
+	TEXTOID);
+
+#define APPEND_TO(n) \
+	PLAN("INSERT INTO concert.outbox_event_" n \
+		 " (seq, xid, created_at, id, lane, topic, key, type, headers, payload)" \
+		 " VALUES (nextval('concert.outbox_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9)", \
+		 XID8OID, TIMESTAMPTZOID, UUIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID)
+
+static SavedPlan append_event[OUTBOX_EVENT_TABLES] = {
+	APPEND_TO("0"), APPEND_TO("1"), APPEND_TO("2"), APPEND_TO("3")
+};
+
+static pg_uuid_t outbox_append(const Event *event);
+static void outbox_check(const Event *event);
+static void outbox_check_name(const char *what, const char *name, int bytes);
+static void outbox_check_headers(Jsonb *headers);
+static int	outbox_published_bytes(Jsonb *json);
+static uint64 outbox_key_name(const char *topic, const char *key);
+static Jsonb *outbox_jsonb(const char *text);
+
+pg_uuid_t
+outbox_emit(const char *topic, const char *key, const char *type,
+			const char *payload, const char *correlation_id)
+{
+	StringInfoData headers;
+	Event		event = {.topic = topic, .key = key, .type = type};
+
+	initStringInfo(&headers);
+	appendStringInfoChar(&headers, '{');
+	if (correlation_id != NULL)
+	{
+		appendStringInfoString(&headers, "\"correlation_id\": ");
+		json_append_string(&headers, correlation_id);
+	}
+	appendStringInfoChar(&headers, '}');
+	event.headers = outbox_jsonb(headers.data);
+	event.payload = outbox_jsonb(payload);
+	return outbox_append(&event);
+}
+
+Datum
+concert_emit(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"topic", "key", "type", "payload", "headers"};
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	Event		event;
+
+	argument_require(fcinfo, lengthof(names), names);
+	event = (Event) {
+		.topic = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+		.key = text_to_cstring(PG_GETARG_TEXT_PP(1)),
+		.type = text_to_cstring(PG_GETARG_TEXT_PP(2)),
+		.payload = PG_GETARG_JSONB_P(3),
+		.headers = PG_GETARG_JSONB_P(4)
+	};
+	plan_begin();
+	*id = outbox_append(&event);
+	plan_end();
+	PG_RETURN_UUID_P(id);
+}
+
+/* What tells this outbox from every other: a copy of the database has another one. */
+const char *
+outbox_stamp(void)
+{
+	return psprintf(UINT64_FORMAT "/%u/%u", GetSystemIdentifier(), MyDatabaseId,
+					get_relname_relid("outbox_event_0", get_namespace_oid("concert", false)));
+}
+
+Datum
+concert_outbox_stamp(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(outbox_stamp()));
+}
+
+OutboxState
+outbox_state(void)
+{
+	int			rows = plan_read(&read_state, PLAN_ARGS(text_value(outbox_stamp())));
+
+	if (rows == 0)
+		error_outbox_reset_needed();
+	return (OutboxState) {
+		.event_table = plan_int32(0, 0),
+		.cursor_table = plan_int32(0, 1),
+		.lanes = plan_int32(0, 2),
+		.reset_needed = rows > 1 || !plan_bool(0, 3)
+	};
+}
+
+OutboxState
+outbox_own_state(void)
+{
+	OutboxState state = outbox_state();
+
+	if (state.reset_needed)
+		error_outbox_reset_needed();
+	return state;
+}
+
+int
+outbox_lane_argument(FunctionCallInfo fcinfo, int n, const OutboxState *state)
+{
+	int			lane = PG_GETARG_INT32(n);
+
+	if (lane < 0 || lane >= state->lanes)
+		error_invalid_number("lane", lane, 0, state->lanes - 1);
+	return lane;
+}
+
+Datum
+outbox_copy(Datum varlena)
+{
+	return datumCopy(varlena, false, -1);
+}
+
+Datum
+concert_outbox_lanes(PG_FUNCTION_ARGS)
+{
+	OutboxState state;
+
+	plan_begin();
+	state = outbox_state();
+	plan_end();
+	PG_RETURN_INT32(state.lanes);
+}
+
+Datum
+concert_outbox_lane(PG_FUNCTION_ARGS)
+{
+	uint64		name = outbox_key_name(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+	PG_RETURN_INT32((int32) (name % (uint64) PG_GETARG_INT32(2)));
+}
+
+/*
+ * While a reset is due the event goes into a lane below zero: its xid is ours, those of the
+ * restored rows beside it are not, and only so can outbox_reset() tell them apart.
+ */
+static pg_uuid_t
+outbox_append(const Event *event)
+{
+	uint64		name = outbox_key_name(event->topic, event->key);
+	pg_uuid_t	id;
+	FullTransactionId xid;
+	OutboxState state;
+	int			lane;
+
+	outbox_check(event);
+	lock_wait(LOCK_EVENT_KEY, name);
+	xid = GetTopFullTransactionId();
+	id = uuid7_next();
+	state = outbox_state();
+	lane = (int) (name % (uint64) state.lanes);
+	if (state.reset_needed)
+		lane = -1 - lane;
+	plan_write(&append_event[state.event_table],
+			   PLAN_ARGS(value(FullTransactionIdGetDatum(xid)),
+						 value(TimestampTzGetDatum(GetCurrentTimestamp())),
+						 uuid_value(&id), value(Int32GetDatum(lane)),
+						 text_value(event->topic), text_value(event->key),
+						 text_value(event->type), value(JsonbPGetDatum(event->headers)),
+						 value(JsonbPGetDatum(event->payload))));
+	return id;
+}
+
+static void
+outbox_check(const Event *event)
+{
+	int			key_chars = pg_mbstrlen(event->key);
+	int			bytes;
+
+	outbox_check_name("topic", event->topic, (int) strlen(event->topic));
+	outbox_check_name("type", event->type, (int) strlen(event->type));
+	if (key_chars < 1 || key_chars > KEY_CHARS_MAX)
+		error_event_refused("key", psprintf("%d characters", key_chars),
+							psprintf("from 1 to %d characters", KEY_CHARS_MAX));
+	(void) pg_server_to_any(event->key, (int) strlen(event->key), PG_UTF8);
+	if (!JB_ROOT_IS_OBJECT(event->payload))
+		error_event_refused("payload", "no JSON object", "a JSON object");
+	outbox_check_headers(event->headers);
+	bytes = outbox_published_bytes(event->payload) + outbox_published_bytes(event->headers);
+	if (bytes > settings_max_event_bytes)
+		error_event_refused("size", psprintf("%d bytes", bytes),
+							psprintf("at most %d bytes (concert.max_event_bytes)",
+									 settings_max_event_bytes));
+}
+
+/* Topics are Kafka's, with room for ".retry" and ".dlq"; types and headers are named alike. */
+static void
+outbox_check_name(const char *what, const char *name, int bytes)
+{
+	bool		good = bytes >= 1 && bytes <= EVENT_NAME_CHARS_MAX && name[0] >= 'a' && name[0] <= 'z';
+
+	for (int i = 1; good && i < bytes; i++)
+		good = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') ||
+			name[i] == '.' || name[i] == '_' || name[i] == '-';
+	if (!good)
+		error_event_refused(what,
+							psprintf("\"%.*s\"", pg_mbcliplen(name, bytes, EVENT_NAME_CHARS_MAX), name),
+							psprintf("a lower-case letter, then at most %d of a-z, 0-9, \".\", \"_\" and \"-\"",
+									 EVENT_NAME_CHARS_MAX - 1));
+}
+
+static void
+outbox_check_headers(Jsonb *headers)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+
+	if (!JB_ROOT_IS_OBJECT(headers))
+		error_event_refused("headers", "no JSON object", "a JSON object of strings");
+	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			outbox_check_name("header name", item.val.string.val, item.val.string.len);
+		else if (token == WJB_VALUE && item.type != jbvString)
+			error_event_refused("headers", "a value that is no string", "a JSON object of strings");
+	}
+}
+
+/*
+ * As text, which is what Kafka gets: a jsonb of a few bytes can be a number of 100,000 digits.
+ * The conversion raises what a relay, whose client encoding is UTF-8, would meet.
+ */
+static int
+outbox_published_bytes(Jsonb *json)
+{
+	char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	int			bytes = (int) strlen(text);
+	char	   *published = pg_server_to_any(text, bytes, PG_UTF8);
+
+	return published == text ? bytes : (int) strlen(published);
+}
+
+static uint64
+outbox_key_name(const char *topic, const char *key)
+{
+	return lock_name(topic, strlen(topic), key, strlen(key));
+}
+
+static Jsonb *
+outbox_jsonb(const char *text)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}

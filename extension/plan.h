@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Saved SPI plans: the one way in which the extension runs SQL.
+ *
+ * A plan is a static variable: PLAN("SELECT ... WHERE id = $1", UUIDOID). It is prepared on its
+ * first use in a backend and kept; the server plans it anew when a relation changes.
+ *
+ * Every run is under the latest snapshot, at every isolation level, so that a guard sees what
+ * was committed before its locks were taken. Where the transaction keeps one snapshot
+ * (REPEATABLE READ and up), a row to be changed that this snapshot cannot see is 40001, as it
+ * is for the foreign keys of PostgreSQL itself.
+ *
+ * plan_begin() ... plan_end() bracket a unit of work; what is allocated between is gone after
+ * plan_end(). Results of a run live until the next run: copy by value or read before it.
+ */
+#ifndef CONCERT_PLAN_H
+#define CONCERT_PLAN_H
+
+#include "concert.h"
+
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+
+#define PLAN_ARGS_MAX 16
+
+typedef struct SavedPlan
+{
+	const char *sql;
+	Oid			types[PLAN_ARGS_MAX];	/* closed by InvalidOid */
+	SPIPlanPtr	saved;
+} SavedPlan;
+
+#define PLAN(sql, ...) {(sql), {__VA_ARGS__}, NULL}
+
+/* The arguments of one run: PLAN_ARGS(value(a), value(b)). */
+#define PLAN_ARGS(...) ((const NullableDatum[]){__VA_ARGS__})
+
+extern void plan_begin(void);
+extern void plan_end(void);
+
+/* Runs a query that only reads; returns its number of rows. */
+extern int	plan_read(SavedPlan *plan, const NullableDatum *args);
+
+/* Runs a statement that writes; returns the number of rows it touched or returned. */
+extern int	plan_write(SavedPlan *plan, const NullableDatum *args);
+
+/* Columns of the last run's rows, both counted from 0; a NULL reads as 0, false or NULL. */
+extern bool plan_is_null(int row, int column);
+extern Datum plan_datum(int row, int column);
+extern pg_uuid_t plan_uuid(int row, int column);
+extern int64 plan_int64(int row, int column);
+extern int	plan_int32(int row, int column);
+extern bool plan_bool(int row, int column);
+extern TimestampTz plan_time(int row, int column);
+extern char *plan_text(int row, int column);
+
+/* Array arguments. */
+extern NullableDatum uuid_value(const pg_uuid_t *id);
+extern NullableDatum text_value(const char *text);
+extern NullableDatum uuid_array_value(const pg_uuid_t *ids, int count);
+
+#endif							/* CONCERT_PLAN_H */

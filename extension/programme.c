@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Setting up and taking down: concerts, dates, sections, and soft delete of what is sold.
+ *
+ * Checks of what a caller passes stand here or in the tables' own constraints; nothing is
+ * locked but the rows that foreign keys need, and what soft_delete() marks.
+ */
+#include "errors.h"
+
+#include "lock.h"
+#include "pgtime.h"
+#include "plan.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(concert_create_concert);
+PG_FUNCTION_INFO_V1(concert_create_concert_date);
+PG_FUNCTION_INFO_V1(concert_create_section);
+PG_FUNCTION_INFO_V1(concert_soft_delete);
+
+static SavedPlan insert_concert = PLAN(
+	"INSERT INTO concert.concert (name) VALUES ($1) RETURNING id", TEXTOID);
+
+static SavedPlan live_concert = PLAN(
+	"SELECT 1 FROM concert.concert WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", UUIDOID);
+
+static SavedPlan insert_date = PLAN(
+	"INSERT INTO concert.concert_date (concert_id, starts_at, time_zone, sale_opens_at,"
+	" sale_closes_at, pending_seconds, seats_per_user_max, admission, admission_cap,"
+	" admission_rate, claim_seconds, pass_seconds)"
+	" VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), coalesce($5, $2), $6, $7, $8, $9, $10,"
+	" $11, $12) RETURNING id",
+	UUIDOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID,
+	INT4OID, INT4OID, INT4OID, INT4OID);
+
+static SavedPlan live_date = PLAN(
+	"SELECT concert_id FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE",
+	UUIDOID);
+
+static SavedPlan insert_section = PLAN(
+	"INSERT INTO concert.section (concert_date_id, name, price, currency, kind)"
+	" VALUES ($1, $2, $3, $4, $5) RETURNING id",
+	UUIDOID, TEXTOID, INT8OID, TEXTOID, TEXTOID);
+
+static SavedPlan open_revenue = PLAN(
+	"INSERT INTO concert.account (kind, owner_id, currency) VALUES ('revenue', $1, $2)"
+	" ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
+	" DO NOTHING",
+	UUIDOID, TEXTOID);
+
+/* What may be soft-deleted, and what must not live any more before. */
+typedef struct Deletable
+{
+	const char *kind;
+	const char *dependents;		/* as the error's detail names them */
+	SavedPlan	find;			/* locks the live row */
+	SavedPlan	count;			/* live dependents */
+	SavedPlan	mark;
+} Deletable;
+
+#define DELETABLE(table, dependents, count_sql) \
+	{#table, dependents, \
+	 PLAN("SELECT 1 FROM concert." #table " WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", UUIDOID), \
+	 PLAN(count_sql, UUIDOID), \
+	 PLAN("UPDATE concert." #table " SET deleted_at = clock_timestamp() WHERE id = $1", UUIDOID)}
+
+static Deletable deletables[] = {
+	DELETABLE(concert, "live dates",
+			  "SELECT count(*) FROM concert.concert_date WHERE concert_id = $1 AND deleted_at IS NULL"),
+	DELETABLE(concert_date, "live sections",
+			  "SELECT count(*) FROM concert.section WHERE concert_date_id = $1 AND deleted_at IS NULL"),
+	DELETABLE(section, "live seats",
+			  "SELECT count(*) FROM concert.seat WHERE section_id = $1 AND deleted_at IS NULL"),
+	DELETABLE(seat, "live reservations",
+			  "SELECT count(*) FROM concert.reservation WHERE seat_id = $1 AND deleted_at IS NULL"),
+};
+
+static Datum
+programme_id(MemoryContext caller)
+{
+	pg_uuid_t  *id = MemoryContextAlloc(caller, sizeof(pg_uuid_t));
+
+	*id = plan_uuid(0, 0);
+	plan_end();
+	PG_RETURN_UUID_P(id);
+}
+
+Datum
+concert_create_concert(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *name = argument_text(fcinfo, 0, "name", NAME_CHARS_MAX);
+
+	plan_begin();
+	plan_write(&insert_concert, PLAN_ARGS(text_value(name)));
+	return programme_id(caller);
+}
+
+static void
+programme_check_date(FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = {"concert_id", "starts_at", "time_zone"};
+	static const struct
+	{
+		int			argument;
+		const char *name;
+		int			high;
+	}			bounds[] = {
+		{5, "pending_seconds", PENDING_SECONDS_MAX},
+		{6, "seats_per_user_max", 1000},
+		{8, "admission_cap", 1000000},
+		{9, "admission_rate", 100000},
+		{10, "claim_seconds", 3600},
+		{11, "pass_seconds", 86400},
+	};
+	char	   *time_zone;
+	char	   *admission;
+
+	argument_require(fcinfo, lengthof(names), names);
+	time_zone = argument_text(fcinfo, 2, "time_zone", NAME_CHARS_MAX);
+	if (pg_tzset(time_zone) == NULL)
+		error_invalid("time_zone", time_zone, "the name of a time zone, as in Europe/Oslo");
+	admission = argument_text(fcinfo, 7, "admission", NAME_CHARS_MAX);
+	if (strcmp(admission, "open") != 0 && strcmp(admission, "required") != 0)
+		error_invalid("admission", admission, "\"open\" or \"required\"");
+	for (int i = 0; i < lengthof(bounds); i++)
+	{
+		int			number;
+
+		if (PG_ARGISNULL(bounds[i].argument))
+			error_null(bounds[i].name);
+		number = PG_GETARG_INT32(bounds[i].argument);
+		if (number < 1 || number > bounds[i].high)
+			error_invalid_number(bounds[i].name, number, 1, bounds[i].high);
+	}
+}
+
+static void
+programme_check_finite(const char *name, TimestampTz time)
+{
+	if (TIMESTAMP_NOT_FINITE(time))
+		error_invalid(name, timestamptz_to_str(time), "a finite time");
+}
+
+static void
+programme_check_window(FunctionCallInfo fcinfo)
+{
+	TimestampTz starts_at = PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz opens_at = PG_ARGISNULL(3) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz closes_at = PG_ARGISNULL(4) ? starts_at : PG_GETARG_TIMESTAMPTZ(4);
+
+	programme_check_finite("starts_at", starts_at);
+	programme_check_finite("sale_opens_at", opens_at);
+	programme_check_finite("sale_closes_at", closes_at);
+	if (opens_at >= closes_at)
+		error_invalid("sale_closes_at", timestamptz_to_str(closes_at),
+					  psprintf("a time after sale_opens_at, %s", timestamptz_to_str(opens_at)));
+}
+
+Datum
+concert_create_concert_date(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	NullableDatum columns[12];
+
+	programme_check_date(fcinfo);
+	programme_check_window(fcinfo);
+	for (int i = 0; i < lengthof(columns); i++)
+		columns[i] = fcinfo->args[i];
+	plan_begin();
+	if (plan_write(&live_concert, columns) == 0)
+		error_unknown_object("concert", PG_GETARG_UUID_P(0));
+	plan_write(&insert_date, columns);
+	return programme_id(caller);
+}
+
+Datum
+concert_create_section(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"concert_date_id", "name", "price", "currency", "kind"};
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *name = argument_text(fcinfo, 1, "name", NAME_CHARS_MAX);
+	char	   *currency = argument_currency(fcinfo, 3, "currency");
+	char	   *kind;
+	pg_uuid_t	concert_id;
+
+	argument_require(fcinfo, lengthof(names), names);
+	kind = argument_text(fcinfo, 4, "kind", NAME_CHARS_MAX);
+	if (strcmp(kind, "seated") != 0 && strcmp(kind, "standing") != 0)
+		error_invalid("kind", kind, "\"seated\" or \"standing\"");
+	if (PG_GETARG_INT64(2) < 0 || PG_GETARG_INT64(2) > PRICE_MAX)
+		error_invalid_number("price", PG_GETARG_INT64(2), 0, PRICE_MAX);
+	plan_begin();
+	if (plan_write(&live_date, PLAN_ARGS(fcinfo->args[0])) == 0)
+		error_unknown_object("concert date", PG_GETARG_UUID_P(0));
+	concert_id = plan_uuid(0, 0);
+	plan_write(&open_revenue, PLAN_ARGS(uuid_value(&concert_id), text_value(currency)));
+	plan_write(&insert_section, PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2],
+										  text_value(currency), text_value(kind)));
+	return programme_id(caller);
+}
+
+static Deletable *
+deletable_find(const char *kind)
+{
+	for (int i = 0; i < lengthof(deletables); i++)
+		if (strcmp(deletables[i].kind, kind) == 0)
+			return &deletables[i];
+	error_invalid("kind", kind, "concert, concert_date, section or seat");
+}
+
+/* A seat is marked under the lock with which it is reserved. */
+Datum
+concert_soft_delete(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"kind", "id"};
+	Deletable  *deletable;
+	pg_uuid_t  *id;
+	NullableDatum argument;
+
+	argument_require(fcinfo, lengthof(names), names);
+	deletable = deletable_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	id = PG_GETARG_UUID_P(1);
+	argument = uuid_value(id);
+	plan_begin();
+	if (strcmp(deletable->kind, "seat") == 0)
+		lock_wait(LOCK_SEAT, lock_name_uuid(id));
+	if (plan_write(&deletable->find, &argument) == 0)
+		error_unknown_object(deletable->kind, id);
+	plan_read(&deletable->count, &argument);
+	if (plan_int64(0, 0) > 0)
+		error_still_in_use(deletable->kind, id,
+						   psprintf("%s: " INT64_FORMAT ".", deletable->dependents,
+									plan_int64(0, 0)));
+	plan_write(&deletable->mark, &argument);
+	plan_end();
+	PG_RETURN_VOID();
+}

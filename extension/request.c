@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Idempotency; see request.h. A ring of four tables, each for 3.5 days: the current one and the
+ * two before it hold at least seven days, the fourth is emptied by request_rotate(). No unique
+ * index spans them: the key's lock makes looking and recording one step.
+ */
+#include "request.h"
+
+#include "common/cryptohash.h"
+#include "errors.h"
+#include "lock.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/json.h"
+
+#define REQUEST_TABLES 4
+#define REQUEST_KEPT_DAYS 7
+#define REQUEST_PERIOD_SECONDS (REQUEST_KEPT_DAYS * SECS_PER_DAY / 2)
+
+PG_FUNCTION_INFO_V1(concert_request_rotate);
+
+#define FIND_IN(n) \
+	"SELECT digest, result, created_at FROM concert.request_" n \
+	" WHERE user_id = $1 AND operation = $2 AND key = $3"
+
+static SavedPlan find_request = PLAN(
+	"SELECT digest, result FROM (" FIND_IN("0") " UNION ALL " FIND_IN("1") " UNION ALL "
+	FIND_IN("2") " UNION ALL " FIND_IN("3") ") AS request WHERE created_at > $4",
+	UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
+
+#define RECORD_IN(n) \
+	PLAN("INSERT INTO concert.request_" n " (user_id, operation, key, digest, result, created_at)" \
+		 " VALUES ($1, $2, $3, $4, $5::jsonb, $6)", \
+		 UUIDOID, TEXTOID, TEXTOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID)
+
+static SavedPlan record_request[REQUEST_TABLES] = {
+	RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"), RECORD_IN("3")
+};
+
+#define ANY_IN(n) PLAN("SELECT 1 FROM concert.request_" n " LIMIT 1", InvalidOid)
+#define EMPTY_IN(n) PLAN("TRUNCATE concert.request_" n, InvalidOid)
+
+static SavedPlan any_request[REQUEST_TABLES] = {ANY_IN("0"), ANY_IN("1"), ANY_IN("2"), ANY_IN("3")};
+static SavedPlan empty_requests[REQUEST_TABLES] = {
+	EMPTY_IN("0"), EMPTY_IN("1"), EMPTY_IN("2"), EMPTY_IN("3")
+};
+
+static int
+request_table(TimestampTz now, int periods_ahead)
+{
+	int64		period = now / (REQUEST_PERIOD_SECONDS * USECS_PER_SEC) + periods_ahead;
+
+	return (int) (period % REQUEST_TABLES);
+}
+
+static void
+request_digest(const char *content, uint8 ret_digest[PG_SHA256_DIGEST_LENGTH])
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+
+	if (context == NULL ||
+		pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) content, strlen(content)) < 0 ||
+		pg_cryptohash_final(context, ret_digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute a SHA-256 digest")));
+	pg_cryptohash_free(context);
+}
+
+void
+request_init(Request *request, const char *operation, SavedPlan *replay, const char *key,
+			 const pg_uuid_t *user_id, const char *content)
+{
+	request->operation = operation;
+	request->key = key;
+	request->user_id = *user_id;
+	request->replay = replay;
+	if (key != NULL)
+		request_digest(content, request->digest);
+}
+
+bool
+request_replay(const Request *request, MemoryContext context, Datum *ret_answer)
+{
+	char	   *scope;
+	bytea	   *digest;
+	Datum		result;
+	MemoryContext work;
+
+	if (request->key == NULL)
+		return false;
+	scope = psprintf("%s %s", request->operation, request->key);
+	lock_wait(LOCK_REQUEST, lock_name(&request->user_id, UUID_LEN, scope, strlen(scope)));
+	if (plan_read(&find_request,
+				  PLAN_ARGS(uuid_value(&request->user_id), text_value(request->operation),
+							text_value(request->key),
+							value(TimestampTzGetDatum(GetCurrentTimestamp() -
+													  REQUEST_KEPT_DAYS * USECS_PER_DAY)))) == 0)
+		return false;
+	digest = DatumGetByteaPP(plan_datum(0, 0));
+	if (VARSIZE_ANY_EXHDR(digest) != PG_SHA256_DIGEST_LENGTH ||
+		memcmp(VARDATA_ANY(digest), request->digest, PG_SHA256_DIGEST_LENGTH) != 0)
+		error_key_reused(request->key, request->operation);
+	result = datumCopy(plan_datum(0, 1), false, -1);
+	plan_read(request->replay, PLAN_ARGS(value(result)));
+	work = MemoryContextSwitchTo(context);
+	*ret_answer = datumCopy(plan_datum(0, 0), false, -1);
+	MemoryContextSwitchTo(work);
+	return true;
+}
+
+void
+request_record(const Request *request, Datum answer)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bytea	   *digest;
+
+	if (request->key == NULL)
+		return;
+	digest = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(VARDATA(digest), request->digest, PG_SHA256_DIGEST_LENGTH);
+	plan_write(&record_request[request_table(now, 0)],
+			   PLAN_ARGS(uuid_value(&request->user_id), text_value(request->operation),
+						 text_value(request->key), value(PointerGetDatum(digest)),
+						 value(DirectFunctionCall1(row_to_json, answer)),
+						 value(TimestampTzGetDatum(now))));
+}
+
+/* The next period's table holds the period that ended at least seven days ago. */
+Datum
+concert_request_rotate(PG_FUNCTION_ARGS)
+{
+	int			n = request_table(GetCurrentTimestamp(), 1);
+	int			emptied = 0;
+
+	plan_begin();
+	if (plan_read(&any_request[n], NULL) > 0 &&
+		lock_table_try(psprintf("request_%d", n)))
+	{
+		plan_write(&empty_requests[n], NULL);
+		emptied = 1;
+	}
+	plan_end();
+	PG_RETURN_INT32(emptied);
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * The life of a booking after reserve(): extend, cancel, expire, and what paying needs of it.
+ *
+ * A pending reservation whose time is over counts as free everywhere; only the next taker or
+ * expire() writes that down. Locks: the booking, then the outbox key.
+ */
+#include "reservation.h"
+
+#include "common/int.h"
+#include "errors.h"
+#include "lock.h"
+#include "outbox.h"
+#include "request.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+
+#define EXPIRE_ROWS_MAX 10000
+#define LOCKS_PER_BOOKING 2		/* its own and its event key's */
+
+PG_FUNCTION_INFO_V1(concert_extend);
+PG_FUNCTION_INFO_V1(concert_cancel);
+PG_FUNCTION_INFO_V1(concert_expire);
+
+#define BOOKING_COLUMNS \
+	"booking_id, concert_date_id, user_id, id, seat_id, price, currency, fence, expires_at," \
+	" expires_at_max, status"
+
+enum
+{
+	COLUMN_BOOKING, COLUMN_DATE, COLUMN_USER, COLUMN_ID, COLUMN_SEAT, COLUMN_PRICE,
+	COLUMN_CURRENCY, COLUMN_FENCE, COLUMN_EXPIRES, COLUMN_EXPIRES_MAX, COLUMN_STATUS
+};
+
+static SavedPlan find_booking = PLAN(
+	"SELECT " BOOKING_COLUMNS " FROM concert.reservation WHERE booking_id = $1 ORDER BY seat_id",
+	UUIDOID);
+
+static SavedPlan confirm_booking = PLAN(
+	"UPDATE concert.reservation SET status = 'confirmed', resolved_at = $2"
+	" WHERE booking_id = $1 AND status = 'pending'",
+	UUIDOID, TIMESTAMPTZOID);
+
+static SavedPlan cancel_booking = PLAN(
+	"UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
+	" WHERE booking_id = $1 AND status = 'pending'",
+	UUIDOID, TIMESTAMPTZOID);
+
+static SavedPlan extend_booking = PLAN(
+	"UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND status = 'pending'",
+	UUIDOID, TIMESTAMPTZOID);
+
+static SavedPlan retire_seats = PLAN(
+	"WITH retired AS ("
+	" UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2"
+	" WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND status = 'pending' AND expires_at <= $2"
+	" RETURNING " BOOKING_COLUMNS ") SELECT * FROM retired ORDER BY booking_id, seat_id",
+	UUIDARRAYOID, TIMESTAMPTZOID);
+
+static SavedPlan find_expired = PLAN(
+	"SELECT DISTINCT booking_id FROM ("
+	" SELECT booking_id FROM concert.reservation"
+	" WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS due"
+	" ORDER BY booking_id",
+	TIMESTAMPTZOID, INT4OID);
+
+static SavedPlan expired_seats = PLAN(
+	"SELECT seat_id FROM concert.reservation"
+	" WHERE booking_id = $1 AND status = 'pending' AND expires_at <= $2 ORDER BY seat_id",
+	UUIDOID, TIMESTAMPTZOID);
+
+static SavedPlan replay_cancel = PLAN(
+	"SELECT jsonb_populate_record(NULL::concert.seats_answer, $1)", JSONBOID);
+
+int64
+remaining_ms(TimestampTz until, TimestampTz now)
+{
+	return Max((until - now) / 1000, 0);
+}
+
+void
+booking_add(Booking *booking, Reservation reservation)
+{
+	if (pg_add_s64_overflow(booking->amount, reservation.price, &booking->amount))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("price of the booking is out of range")));
+	booking->reservations[booking->count++] = reservation;
+}
+
+/* Reads rows [first, last) of the last run, all of one booking. */
+static Booking
+booking_from_rows(int first, int last)
+{
+	Booking		booking = {
+		.id = plan_uuid(first, COLUMN_BOOKING),
+		.date_id = plan_uuid(first, COLUMN_DATE),
+		.user_id = plan_uuid(first, COLUMN_USER),
+		.expires_at = plan_time(first, COLUMN_EXPIRES),
+		.expires_at_max = plan_time(first, COLUMN_EXPIRES_MAX),
+		.reservations = palloc(sizeof(Reservation) * (last - first)),
+	};
+
+	strlcpy(booking.currency, plan_text(first, COLUMN_CURRENCY), sizeof(booking.currency));
+	for (int row = first; row < last; row++)
+		booking_add(&booking, (Reservation){
+			.id = plan_uuid(row, COLUMN_ID),
+			.seat_id = plan_uuid(row, COLUMN_SEAT),
+			.price = plan_int64(row, COLUMN_PRICE),
+			.fence = plan_int64(row, COLUMN_FENCE),
+		});
+	return booking;
+}
+
+void
+booking_append_seats(StringInfo out, const Booking *booking, TimestampTz now)
+{
+	appendStringInfoChar(out, '[');
+	for (int i = 0; i < booking->count; i++)
+	{
+		const Reservation *reservation = &booking->reservations[i];
+
+		appendStringInfo(out, "%s{\"seat_id\": \"%s\"", i > 0 ? ", " : "",
+						 uuid_text(&reservation->seat_id));
+		appendStringInfo(out, ", \"reservation_id\": \"%s\"", uuid_text(&reservation->id));
+		appendStringInfo(out, ", \"price\": " INT64_FORMAT ", \"currency\": \"%s\"",
+						 reservation->price, booking->currency);
+		appendStringInfo(out, ", \"fence\": " INT64_FORMAT, reservation->fence);
+		if (now != 0)
+			appendStringInfo(out, ", \"remaining_ms\": " INT64_FORMAT,
+							 remaining_ms(booking->expires_at, now));
+		appendStringInfoChar(out, '}');
+	}
+	appendStringInfoChar(out, ']');
+}
+
+void
+booking_emit(const Booking *booking, const char *event, const char *correlation_id)
+{
+	StringInfoData payload;
+	char		expires_at[MAXDATELEN + 1];
+
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "{\"booking_id\": \"%s\"", uuid_text(&booking->id));
+	appendStringInfo(&payload, ", \"concert_date_id\": \"%s\"", uuid_text(&booking->date_id));
+	appendStringInfo(&payload, ", \"user_id\": \"%s\", \"seats\": ", uuid_text(&booking->user_id));
+	booking_append_seats(&payload, booking, 0);
+	JsonEncodeDateTime(expires_at, TimestampTzGetDatum(booking->expires_at), TIMESTAMPTZOID, NULL);
+	appendStringInfo(&payload, ", \"expires_at\": \"%s\"}", expires_at);
+	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", event),
+				payload.data, correlation_id);
+}
+
+static bool
+booking_row_is(int row, const char *status)
+{
+	return strcmp(plan_text(row, COLUMN_STATUS), status) == 0;
+}
+
+/* One reservation that is no longer pending speaks for the whole: a booking is paid as one. */
+static Reason
+booking_judge(int rows, const pg_uuid_t *user_id, TimestampTz now)
+{
+	pg_uuid_t	owner_id;
+
+	if (rows == 0)
+		return REASON_UNKNOWN;
+	owner_id = plan_uuid(0, COLUMN_USER);
+	if (uuid_compare(&owner_id, user_id) != 0)
+		return REASON_NOT_OWNER;
+	for (int i = 0; i < rows; i++)
+	{
+		if (booking_row_is(i, "confirmed"))
+			return REASON_ALREADY_PAID;
+		if (booking_row_is(i, "cancelled"))
+			return REASON_ALREADY_RESOLVED;
+		if (booking_row_is(i, "expired") || plan_time(i, COLUMN_EXPIRES) <= now)
+			return REASON_EXPIRED;
+	}
+	return REASON_NONE;
+}
+
+Reason
+booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
+					 Booking *ret_booking, TimestampTz *ret_now)
+{
+	int			rows;
+	Reason		reason;
+
+	lock_wait(LOCK_BOOKING, lock_name_uuid(booking_id));
+	*ret_now = GetCurrentTimestamp();
+	rows = plan_read(&find_booking, PLAN_ARGS(uuid_value(booking_id)));
+	reason = booking_judge(rows, user_id, *ret_now);
+	if (reason == REASON_NONE)
+		*ret_booking = booking_from_rows(0, rows);
+	return reason;
+}
+
+/* Writes to every row of the booking and tells it. */
+static void
+booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, const char *event,
+			   const char *correlation_id)
+{
+	int			changed = plan_write(change, PLAN_ARGS(uuid_value(&booking->id),
+													   value(TimestampTzGetDatum(at))));
+
+	if (changed != booking->count)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not change booking \"%s\": only %d of %d rows are visible",
+						uuid_text(&booking->id), changed, booking->count)));
+	booking_emit(booking, event, correlation_id);
+}
+
+void
+booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id)
+{
+	booking_change(&confirm_booking, booking, now, "confirmed", correlation_id);
+}
+
+void
+booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
+					 const char *correlation_id)
+{
+	int			rows = plan_write(&retire_seats,
+								  PLAN_ARGS(uuid_array_value(seat_ids, count),
+											value(TimestampTzGetDatum(now))));
+	Booking    *bookings = palloc(sizeof(Booking) * Max(rows, 1));
+	int			booking_count = 0;
+
+	for (int first = 0, last; first < rows; first = last)
+	{
+		pg_uuid_t	booking_id = plan_uuid(first, COLUMN_BOOKING);
+
+		for (last = first + 1; last < rows; last++)
+		{
+			pg_uuid_t	next_id = plan_uuid(last, COLUMN_BOOKING);
+
+			if (uuid_compare(&booking_id, &next_id) != 0)
+				break;
+		}
+		bookings[booking_count++] = booking_from_rows(first, last);
+	}
+	for (int i = 0; i < booking_count; i++)
+		booking_emit(&bookings[i], "expired", correlation_id);
+}
+
+Datum
+concert_extend(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"booking_id", "user_id", "seconds"};
+	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
+	int			seconds;
+	Booking		booking;
+	TimestampTz now;
+	Reason		reason;
+
+	argument_require(fcinfo, lengthof(names), names);
+	seconds = PG_GETARG_INT32(2);
+	if (seconds < 1 || seconds > PENDING_SECONDS_MAX)
+		error_invalid_number("seconds", seconds, 1, PENDING_SECONDS_MAX);
+	plan_begin();
+	reason = booking_lock_pending(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1), &booking, &now);
+	if (reason == REASON_NONE)
+	{
+		TimestampTz wanted = Min(now + seconds * USECS_PER_SEC, booking.expires_at_max);
+
+		booking.expires_at = Max(booking.expires_at, wanted);
+		booking_change(&extend_booking, &booking, booking.expires_at, "extended", correlation_id);
+	}
+	plan_end();
+	if (reason != REASON_NONE)
+		return answer_row(fcinfo, (NullableDatum[]){value(BoolGetDatum(false)), answer_reason(reason),
+													null_value(), null_value()}, 4);
+	return answer_row(fcinfo, (NullableDatum[]){
+		value(BoolGetDatum(true)), null_value(), value(TimestampTzGetDatum(booking.expires_at)),
+		value(Int64GetDatum(remaining_ms(booking.expires_at, now)))}, 4);
+}
+
+static Datum
+cancel_answer(FunctionCallInfo fcinfo, Reason reason, const Booking *booking)
+{
+	StringInfoData seats;
+
+	initStringInfo(&seats);
+	if (reason == REASON_NONE)
+		booking_append_seats(&seats, booking, 0);
+	else
+		appendStringInfoString(&seats, "[]");
+	return answer_row(fcinfo, (NullableDatum[]){
+		value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason),
+		value(answer_jsonb(&seats))}, 3);
+}
+
+Datum
+concert_cancel(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"booking_id", "user_id"};
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
+	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
+	Request		request;
+	Datum		answer;
+
+	argument_require(fcinfo, lengthof(names), names);
+	request_init(&request, "cancel", &replay_cancel, key, PG_GETARG_UUID_P(1),
+				 uuid_text(PG_GETARG_UUID_P(0)));
+	plan_begin();
+	if (!request_replay(&request, caller, &answer))
+	{
+		Booking		booking;
+		TimestampTz now;
+		Reason		reason = booking_lock_pending(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1),
+												  &booking, &now);
+		MemoryContext work;
+
+		if (reason == REASON_NONE)
+			booking_change(&cancel_booking, &booking, now, "cancelled", correlation_id);
+		work = MemoryContextSwitchTo(caller);
+		answer = cancel_answer(fcinfo, reason, &booking);
+		MemoryContextSwitchTo(work);
+		request_record(&request, answer);
+	}
+	plan_end();
+	PG_RETURN_DATUM(answer);
+}
+
+/* Retires what is due of one booking, unless somebody is at work on it. */
+static int
+booking_expire(const pg_uuid_t *booking_id, TimestampTz now)
+{
+	pg_uuid_t  *seat_ids;
+	int			count;
+
+	if (!lock_try(LOCK_BOOKING, lock_name_uuid(booking_id)))
+		return 0;
+	count = plan_read(&expired_seats,
+					  PLAN_ARGS(uuid_value(booking_id), value(TimestampTzGetDatum(now))));
+	if (count == 0)
+		return 0;
+	seat_ids = palloc(sizeof(pg_uuid_t) * count);
+	for (int i = 0; i < count; i++)
+		seat_ids[i] = plan_uuid(i, 0);
+	booking_retire_seats(seat_ids, count, now, NULL);
+	return count;
+}
+
+Datum
+concert_expire(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"max_rows"};
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t  *booking_ids;
+	int			bookings;
+	int			expired = 0;
+	int			max_rows;
+
+	argument_require(fcinfo, lengthof(names), names);
+	max_rows = PG_GETARG_INT32(0);
+	if (max_rows < 1 || max_rows > EXPIRE_ROWS_MAX)
+		error_invalid_number("max_rows", max_rows, 1, EXPIRE_ROWS_MAX);
+	plan_begin();
+	max_rows = Min(max_rows, lock_batch_max() / LOCKS_PER_BOOKING);
+	bookings = plan_read(&find_expired, PLAN_ARGS(value(TimestampTzGetDatum(now)),
+												  value(Int32GetDatum(max_rows))));
+	booking_ids = palloc(sizeof(pg_uuid_t) * Max(bookings, 1));
+	for (int i = 0; i < bookings; i++)
+		booking_ids[i] = plan_uuid(i, 0);
+	for (int i = 0; i < bookings; i++)
+		expired += booking_expire(&booking_ids[i], now);
+	plan_end();
+	PG_RETURN_INT32(expired);
+}

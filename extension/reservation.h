@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Reservations as rows: what reserving, its later life and paying share.
+ *
+ * A booking's rows change only under its lock. Each change is told in one event, keyed by the
+ * booking, in the transaction that makes it.
+ */
+#ifndef CONCERT_RESERVATION_H
+#define CONCERT_RESERVATION_H
+
+#include "plan.h"
+
+typedef struct Reservation
+{
+	pg_uuid_t	id;
+	pg_uuid_t	seat_id;
+	int64		price;
+	int64		fence;
+} Reservation;
+
+/* The reservations of one booking; all of one user, date and currency. */
+typedef struct Booking
+{
+	pg_uuid_t	id;
+	pg_uuid_t	date_id;
+	pg_uuid_t	user_id;
+	char		currency[4];
+	int64		amount;			/* the sum of the prices */
+	TimestampTz expires_at;
+	TimestampTz expires_at_max;
+	int			count;
+	Reservation *reservations;
+} Booking;
+
+/*
+ * Takes the booking's lock (waiting), reads it at *ret_now and says whether this user may still
+ * change it: REASON_NONE when it is pending as a whole, else why not. Only then is *ret_booking
+ * set.
+ */
+extern Reason booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
+								   Booking *ret_booking, TimestampTz *ret_now);
+
+/* Confirms every reservation of a booking that booking_lock_pending() has answered for. */
+extern void booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id);
+
+/* Marks pending reservations of these seats, their time being over, as expired; tells it. */
+extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
+								 const char *correlation_id);
+
+/* Appends a reservation and adds its price; the array must have room. Raises 22003 past bigint. */
+extern void booking_add(Booking *booking, Reservation reservation);
+
+/* Emits reservation.EVENT for the booking. */
+extern void booking_emit(const Booking *booking, const char *event, const char *correlation_id);
+
+/* [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "remaining_ms" if now is set. */
+extern void booking_append_seats(StringInfo out, const Booking *booking, TimestampTz now);
+
+/* What is left until a time, in milliseconds, never negative. */
+extern int64 remaining_ms(TimestampTz until, TimestampTz now);
+
+#endif							/* CONCERT_RESERVATION_H */

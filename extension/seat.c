@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Seats: adding them to a section, and house blocks. A block is set under the lock with which
+ * a seat is reserved, tried and not waited for, so that it never overtakes a sale.
+ */
+#include "errors.h"
+
+#include "lock.h"
+#include "outbox.h"
+#include "plan.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#define SEATS_PER_ROW_MAX 10000
+#define GRID_MAX 1000000
+
+PG_FUNCTION_INFO_V1(concert_add_seats);
+PG_FUNCTION_INFO_V1(concert_block_seats);
+PG_FUNCTION_INFO_V1(concert_unblock_seats);
+
+static SavedPlan live_section = PLAN(
+	"SELECT 1 FROM concert.section AS s JOIN concert.concert_date AS d ON d.id = s.concert_date_id"
+	" WHERE s.id = $1 AND s.concert_date_id = $2 AND s.deleted_at IS NULL AND d.deleted_at IS NULL"
+	" FOR KEY SHARE OF s",
+	UUIDOID, UUIDOID);
+
+static SavedPlan insert_seats = PLAN(
+	"INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label)"
+	" SELECT $1, $2, $3, s.col, coalesce(s.label, $3 || '-' || s.col)"
+	" FROM unnest($4, $5) WITH ORDINALITY AS s (col, label, n) ORDER BY s.n"
+	" ON CONFLICT (concert_date_id, \"row\", col) DO NOTHING RETURNING col",
+	UUIDOID, UUIDOID, INT4OID, INT4ARRAYOID, TEXTARRAYOID);
+
+/* For every seat asked for: its date, why it cannot be blocked, whose pending it may still be. */
+static SavedPlan judge_seats = PLAN(
+	"SELECT asked.id, s.concert_date_id,"
+	" CASE WHEN s.id IS NULL THEN 'unknown'"
+	" WHEN live.status = 'confirmed' THEN 'sold'"
+	" WHEN live.expires_at > clock_timestamp() THEN 'held' END,"
+	" s.concert_date_id <> first_value(s.concert_date_id) OVER (ORDER BY asked.n),"
+	" CASE WHEN live.status = 'pending' THEN live.booking_id END"
+	" FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
+	" LEFT JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
+	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
+	" ORDER BY asked.n",
+	UUIDARRAYOID);
+
+static SavedPlan block_seats = PLAN(
+	"UPDATE concert.seat SET blocked_reason = $2, blocked_until = $3 WHERE id = ANY ($1)",
+	UUIDARRAYOID, TEXTOID, TIMESTAMPTZOID);
+
+static SavedPlan unblock_seats = PLAN(
+	"UPDATE concert.seat SET blocked_reason = NULL, blocked_until = NULL"
+	" WHERE id = ANY ($1) AND blocked_reason IS NOT NULL",
+	UUIDARRAYOID);
+
+static ArrayType *
+seat_array(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
+
+	if (ARR_NDIM(array) > 1)
+		error_invalid(name, "an array of arrays", "an array of one dimension");
+	if (array_contains_nulls(array))
+		error_null(name);
+	return array;
+}
+
+static int
+seat_array_count(const ArrayType *array)
+{
+	return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+}
+
+static int
+seat_compare_cols(const void *a, const void *b)
+{
+	int			left = *(const int *) a;
+	int			right = *(const int *) b;
+
+	return (left > right) - (left < right);
+}
+
+static void
+seat_check_cols(const ArrayType *array, int row)
+{
+	int			count = seat_array_count(array);
+	int		   *cols = palloc(sizeof(int) * Max(count, 1));
+
+	if (count < 1 || count > SEATS_PER_ROW_MAX)
+		error_invalid_number("number of cols", count, 1, SEATS_PER_ROW_MAX);
+	memcpy(cols, ARR_DATA_PTR(array), sizeof(int) * count);
+	qsort(cols, count, sizeof(int), seat_compare_cols);
+	for (int i = 0; i < count; i++)
+	{
+		if (cols[i] < 1 || cols[i] > GRID_MAX)
+			error_invalid_number("cols", cols[i], 1, GRID_MAX);
+		if (i > 0 && cols[i] == cols[i - 1])
+			error_spot_taken(row, cols[i]);
+	}
+}
+
+static void
+seat_check_labels(FunctionCallInfo fcinfo, int count)
+{
+	ArrayType  *array = seat_array(fcinfo, 4, "labels");
+	Datum	   *labels;
+	int			label_count;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &labels, NULL, &label_count);
+	if (label_count != count)
+		error_invalid_number("number of labels", label_count, count, count);
+	for (int i = 0; i < label_count; i++)
+	{
+		int			chars = DatumGetInt32(DirectFunctionCall1(textlen, labels[i]));
+
+		if (chars < 1 || chars > NAME_CHARS_MAX)
+			error_invalid_number("length of a label", chars, 1, NAME_CHARS_MAX);
+	}
+}
+
+/* The first of the wanted spots that the last statement did not fill. */
+static void
+seat_report_taken(const ArrayType *cols, int row, int added)
+{
+	const int  *wanted = (const int *) ARR_DATA_PTR(cols);
+
+	for (int i = 0; i < added; i++)
+		if (plan_int32(i, 0) != wanted[i])
+			error_spot_taken(row, wanted[i]);
+	error_spot_taken(row, wanted[added]);
+}
+
+Datum
+concert_add_seats(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"concert_date_id", "section_id", "row", "cols"};
+	ArrayType  *cols;
+	int			row;
+	int			count;
+	int			added;
+
+	argument_require(fcinfo, lengthof(names), names);
+	row = PG_GETARG_INT32(2);
+	if (row < 1 || row > GRID_MAX)
+		error_invalid_number("row", row, 1, GRID_MAX);
+	cols = seat_array(fcinfo, 3, "cols");
+	seat_check_cols(cols, row);
+	count = seat_array_count(cols);
+	if (!PG_ARGISNULL(4))
+		seat_check_labels(fcinfo, count);
+	plan_begin();
+	if (plan_write(&live_section, PLAN_ARGS(fcinfo->args[1], fcinfo->args[0])) == 0)
+		error_unknown_object("section", PG_GETARG_UUID_P(1));
+	added = plan_write(&insert_seats, PLAN_ARGS(fcinfo->args[0], fcinfo->args[1], fcinfo->args[2],
+												fcinfo->args[3], fcinfo->args[4]));
+	if (added < count)
+		seat_report_taken(cols, row, added);
+	plan_end();
+	PG_RETURN_INT32(added);
+}
+
+/* Locks the seats in id order; those that somebody is at work on are marked. */
+static void
+seat_try_locks(const pg_uuid_t *ids, int count, bool *ret_busy)
+{
+	pg_uuid_t  *sorted = palloc(sizeof(pg_uuid_t) * count);
+
+	memcpy(sorted, ids, sizeof(pg_uuid_t) * count);
+	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
+	memset(ret_busy, 0, sizeof(bool) * count);
+	for (int i = 0; i < count; i++)
+	{
+		if (lock_try(LOCK_SEAT, lock_name_uuid(&sorted[i])))
+			continue;
+		for (int asked = 0; asked < count; asked++)
+			if (uuid_compare(&ids[asked], &sorted[i]) == 0)
+				ret_busy[asked] = true;
+	}
+}
+
+/*
+ * A pending whose time is over may be in the middle of being paid: its booking is tried too, as
+ * reserve() does. True when there was one, and the seats must be judged again.
+ */
+static bool
+seat_try_expired_bookings(int count, bool *ret_busy)
+{
+	bool		found = false;
+
+	for (int i = 0; i < count; i++)
+	{
+		pg_uuid_t	booking_id = plan_uuid(i, 4);
+
+		if (plan_text(i, 2) != NULL || plan_is_null(i, 4))
+			continue;
+		found = true;
+		if (!lock_try(LOCK_BOOKING, lock_name_uuid(&booking_id)))
+			ret_busy[i] = true;
+	}
+	return found;
+}
+
+/*
+ * Judges rows of judge_seats into out: every refused seat, or, when none is, all of them.
+ * Returns the first refusal's reason, NULL when the seats may be changed.
+ */
+static const char *
+seat_judge(StringInfo out, const pg_uuid_t *ids, const bool *busy, int count)
+{
+	const char *first_reason = NULL;
+
+	for (int i = 0; i < count; i++)
+	{
+		const char *reason = busy[i] ? reason_text(REASON_BUSY) : plan_text(i, 2);
+
+		if (reason == NULL && plan_bool(i, 3))
+			reason = reason_text(REASON_OTHER_DATE);
+		if (reason == NULL)
+			continue;
+		appendStringInfo(out, "%s{\"seat_id\": \"%s\", \"reason\": \"%s\"}",
+						 first_reason != NULL ? ", " : "[", uuid_text(&ids[i]), reason);
+		if (first_reason == NULL)
+			first_reason = pstrdup(reason);
+	}
+	if (first_reason == NULL)
+		for (int i = 0; i < count; i++)
+			appendStringInfo(out, "%s{\"seat_id\": \"%s\"}", i > 0 ? ", " : "[",
+							 uuid_text(&ids[i]));
+	appendStringInfoChar(out, ']');
+	return first_reason;
+}
+
+static void
+seat_emit(const pg_uuid_t *date_id, const char *type, const StringInfoData *seats,
+		  const char *correlation_id)
+{
+	const char *date = uuid_text(date_id);
+
+	outbox_emit(TOPIC_RESERVATION, date, type,
+				psprintf("{\"concert_date_id\": \"%s\", \"seats\": %s}", date, seats->data),
+				correlation_id);
+}
+
+/* Judges, changes and tells; the two functions differ in the statement and the event only. */
+static Datum
+seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *type,
+				   NullableDatum reason, NullableDatum until, const char *correlation_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			count;
+	pg_uuid_t  *ids = argument_seats(fcinfo, 0, SEATS_PER_CALL_LIMIT, &count);
+	bool	   *busy = palloc(sizeof(bool) * count);
+	StringInfoData seats;
+	const char *refusal;
+
+	initStringInfo(&seats);
+	plan_begin();
+	seat_try_locks(ids, count, busy);
+	plan_read(&judge_seats, PLAN_ARGS(uuid_array_value(ids, count)));
+	if (seat_try_expired_bookings(count, busy))
+		plan_read(&judge_seats, PLAN_ARGS(uuid_array_value(ids, count)));
+	refusal = seat_judge(&seats, ids, busy, count);
+	if (refusal == NULL)
+	{
+		pg_uuid_t	date_id = plan_uuid(0, 1);
+
+		plan_write(change, PLAN_ARGS(uuid_array_value(ids, count), reason, until));
+		seat_emit(&date_id, type, &seats, correlation_id);
+	}
+	else
+		refusal = MemoryContextStrdup(caller, refusal);
+	plan_end();
+	return answer_row(fcinfo, (NullableDatum[]){
+		value(BoolGetDatum(refusal == NULL)), text_value(refusal), value(answer_jsonb(&seats))}, 3);
+}
+
+Datum
+concert_block_seats(PG_FUNCTION_ARGS)
+{
+	char	   *reason = argument_text(fcinfo, 1, "reason", NAME_CHARS_MAX);
+	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
+
+	if (!PG_ARGISNULL(2) && TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
+		error_invalid("until", timestamptz_to_str(PG_GETARG_TIMESTAMPTZ(2)), "a finite time");
+	return seat_change_blocks(fcinfo, &block_seats, "seat.blocked", text_value(reason),
+							  fcinfo->args[2], correlation_id);
+}
+
+Datum
+concert_unblock_seats(PG_FUNCTION_ARGS)
+{
+	char	   *correlation_id = argument_optional_text(fcinfo, 1, "correlation_id", KEY_CHARS_MAX);
+
+	return seat_change_blocks(fcinfo, &unblock_seats, "seat.unblocked", null_value(), null_value(),
+							  correlation_id);
+}

@@ -1,0 +1,112 @@
+-- Reservations: one seat for one user. The partial unique index is the one thing that makes a
+-- double booking impossible, whatever else fails.
+
+CREATE TABLE concert.reservation (
+    id              uuid        NOT NULL DEFAULT concert.uuid7(),
+    booking_id      uuid        NOT NULL,
+    concert_date_id uuid        NOT NULL,
+    seat_id         uuid        NOT NULL,
+    user_id         uuid        NOT NULL,
+    status          text        NOT NULL,
+    price           bigint      NOT NULL,
+    currency        text        NOT NULL,
+    fence           bigint      NOT NULL,
+    created_at      timestamptz NOT NULL,
+    expires_at      timestamptz NOT NULL,
+    expires_at_max  timestamptz NOT NULL,
+    resolved_at     timestamptz,
+    deleted_at      timestamptz,
+    CONSTRAINT reservation_pkey PRIMARY KEY (id),
+    CONSTRAINT reservation_seat_fkey FOREIGN KEY (seat_id, concert_date_id)
+        REFERENCES concert.seat (id, concert_date_id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT reservation_status CHECK (status IN ('pending', 'confirmed', 'cancelled', 'expired')),
+    CONSTRAINT reservation_live CHECK ((status IN ('pending', 'confirmed')) = (deleted_at IS NULL)),
+    CONSTRAINT reservation_resolved CHECK ((status = 'pending') = (resolved_at IS NULL)),
+    CONSTRAINT reservation_price CHECK (price >= 0),
+    CONSTRAINT reservation_fence CHECK (fence > 0),
+    CONSTRAINT reservation_expires CHECK (expires_at <= expires_at_max)
+);
+CREATE UNIQUE INDEX reservation_live_seat ON concert.reservation (seat_id) WHERE deleted_at IS NULL;
+CREATE INDEX reservation_seat_fence ON concert.reservation (seat_id, fence);
+CREATE INDEX reservation_booking ON concert.reservation (booking_id);
+CREATE INDEX reservation_user_date ON concert.reservation (user_id, concert_date_id) WHERE deleted_at IS NULL;
+CREATE INDEX reservation_pending_expiry ON concert.reservation (expires_at) WHERE status = 'pending';
+COMMENT ON TABLE concert.reservation IS 'one seat for one user: pending, then confirmed, cancelled or expired; never restored, a seat is reserved anew';
+SELECT pg_catalog.pg_extension_config_dump('concert.reservation', '');
+
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.reservation
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+
+CREATE TYPE concert.reserve_answer AS (
+    ok boolean, reason text, booking_id uuid, expires_at timestamptz, seats jsonb);
+COMMENT ON TYPE concert.reserve_answer IS 'the answer of reserve(): the booking, or every refused seat with its reason';
+CREATE TYPE concert.extend_answer AS (
+    ok boolean, reason text, expires_at timestamptz, remaining_ms bigint);
+COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booking now expires';
+
+-- reserve(...) takes all the seats for one user as one pending booking, or none.
+-- pending_seconds (NULL: the date's) is cut to 1..900; pass is needed where the date requires
+-- admission; fence is the number under which Redis held the seats (NULL: the next one is given);
+-- with an idempotency_key the same request gets the same answer for seven days.
+-- ok: seats lists {seat_id, reservation_id, price, currency, fence, remaining_ms}. Refused: seats
+-- lists every refused seat {seat_id, reason, remaining_ms if held}, and reason is the first one's;
+-- limit, not_on_sale, no_pass and an unknown date refuse the call as a whole (seats is empty).
+-- Nobody waits for a seat: one that another open transaction is at work on is 'busy'.
+-- Writes reservation, the outbox (reservation.reserved, and reservation.expired for what it retires),
+-- request_N with a key. Locks request key, user's limit (both waiting), seats in id order and the
+-- bookings of expired pendings (neither waiting), the outbox key.
+-- Errors: 22004 NULL, 22023 no seats, a bad fence or key, TK002 the key came with another request,
+-- TK003 too many seats, TK004 a seat named twice, TK010 the key file for passes is unusable.
+-- Example: SELECT * FROM concert.reserve(:date, ARRAY[:seat]::uuid[], :user);
+CREATE FUNCTION concert.reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
+    pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, fence bigint DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.reserve_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'concert_reserve';
+COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text)
+    IS 'takes all the seats as one pending booking, or none and says why for each';
+REVOKE ALL ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text) TO concert_app;
+
+-- extend(booking_id, user_id, seconds) lets a pending booking live until that many seconds from now,
+-- never beyond 900 seconds after it was made, never shorter than it already had.
+-- Writes reservation, the outbox (reservation.extended). Locks the booking (waiting), the outbox key.
+-- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
+-- Errors: 22004 NULL, 22023 seconds out of 1..900.
+-- Example: SELECT * FROM concert.extend(:booking, :user, 120);
+CREATE FUNCTION concert.extend(booking_id uuid, user_id uuid, seconds integer,
+    correlation_id text DEFAULT NULL) RETURNS concert.extend_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'concert_extend';
+COMMENT ON FUNCTION concert.extend(uuid, uuid, integer, text) IS 'lets a pending booking live longer, within an absolute cap';
+REVOKE ALL ON FUNCTION concert.extend(uuid, uuid, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.extend(uuid, uuid, integer, text) TO concert_app;
+
+-- cancel(booking_id, user_id) gives a pending booking back; its seats are free at once. A paid one
+-- is refused: already_paid.
+-- Writes reservation, the outbox (reservation.cancelled), request_N with a key.
+-- Locks request key, booking (both waiting), the outbox key.
+-- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
+-- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.cancel(:booking, :user);
+CREATE FUNCTION concert.cancel(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
+    correlation_id text DEFAULT NULL) RETURNS concert.seats_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'concert_cancel';
+COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text) IS 'gives a pending booking back';
+REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text) TO concert_app;
+
+-- expire(max_rows) retires pending reservations whose time is over, oldest first, whole bookings
+-- together, and returns how many. Correctness never waits for it: an expired pending counts as free
+-- everywhere; this makes its event timely. Bookings that somebody is at work on are left for the next call.
+-- Writes reservation, the outbox (reservation.expired). Locks bookings (without waiting), outbox keys.
+-- Errors: 22004 NULL, 22023 max_rows out of 1..10000; fewer are taken
+-- where the shared lock table is small.
+-- Example: SELECT concert.expire();
+CREATE FUNCTION concert.expire(max_rows integer DEFAULT 1000) RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'concert_expire';
+COMMENT ON FUNCTION concert.expire(integer) IS 'retires pending reservations whose time is over';
+REVOKE ALL ON FUNCTION concert.expire(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.expire(integer) TO concert_sidecar;

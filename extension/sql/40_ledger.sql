@@ -1,0 +1,158 @@
+-- The points ledger and payments. A transfer has one debit and one credit account, so the books
+-- balance by construction. An account with a floor has exactly one balance row, judged under the
+-- account's lock; one without is credited append-only and summed, so that a revenue account which
+-- every sale credits is never a row that every sale waits for.
+
+CREATE TABLE concert.account (
+    id         uuid        NOT NULL DEFAULT concert.uuid7(),
+    kind       text        NOT NULL,
+    owner_id   uuid,
+    name       text,
+    currency   text        NOT NULL,
+    floor      bigint,
+    frozen_at  timestamptz,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    deleted_at timestamptz,
+    CONSTRAINT account_pkey PRIMARY KEY (id),
+    CONSTRAINT account_kind CHECK (kind IN ('wallet', 'revenue', 'funding')),
+    CONSTRAINT account_owner CHECK ((kind = 'funding') = (owner_id IS NULL)),
+    CONSTRAINT account_name CHECK ((kind = 'funding') = (name IS NOT NULL)),
+    CONSTRAINT account_floor CHECK ((kind = 'wallet') = (floor IS NOT NULL)),
+    CONSTRAINT account_currency CHECK (currency ~ '^[A-Z]{3}$')
+);
+CREATE UNIQUE INDEX account_of_owner ON concert.account (owner_id, kind, currency)
+    WHERE owner_id IS NOT NULL AND deleted_at IS NULL;
+CREATE UNIQUE INDEX account_of_name ON concert.account (name, currency)
+    WHERE name IS NOT NULL AND deleted_at IS NULL;
+COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, or a named source of funds';
+
+CREATE TABLE concert.account_balance (
+    account_id uuid   NOT NULL,
+    debits     bigint NOT NULL,
+    credits    bigint NOT NULL,
+    CONSTRAINT account_balance_pkey PRIMARY KEY (account_id),
+    CONSTRAINT account_balance_account_fkey FOREIGN KEY (account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT account_balance_signs CHECK (debits >= 0 AND credits >= 0)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units';
+
+CREATE TABLE concert.payment (
+    id         uuid        NOT NULL DEFAULT concert.uuid7(),
+    booking_id uuid        NOT NULL,
+    user_id    uuid        NOT NULL,
+    method     text        NOT NULL,
+    status     text        NOT NULL,
+    amount     bigint      NOT NULL,
+    currency   text        NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT payment_pkey PRIMARY KEY (id),
+    CONSTRAINT payment_method CHECK (method IN ('points')),
+    CONSTRAINT payment_status CHECK (status IN ('captured')),
+    CONSTRAINT payment_amount CHECK (amount >= 0)
+);
+CREATE INDEX payment_booking ON concert.payment (booking_id);
+COMMENT ON TABLE concert.payment IS 'money for one booking';
+
+CREATE TABLE concert.transfer (
+    id                uuid        NOT NULL DEFAULT concert.uuid7(),
+    debit_account_id  uuid        NOT NULL,
+    credit_account_id uuid        NOT NULL,
+    amount            bigint      NOT NULL,
+    currency          text        NOT NULL,
+    kind              text        NOT NULL,
+    payment_id        uuid,
+    external_ref      text,
+    created_at        timestamptz NOT NULL,
+    CONSTRAINT transfer_pkey PRIMARY KEY (id),
+    CONSTRAINT transfer_debit_fkey FOREIGN KEY (debit_account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT transfer_credit_fkey FOREIGN KEY (credit_account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT transfer_two_accounts CHECK (debit_account_id <> credit_account_id),
+    CONSTRAINT transfer_amount CHECK (amount > 0),
+    CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment')),
+    CONSTRAINT transfer_cause CHECK ((kind = 'payment') = (payment_id IS NOT NULL)
+                                     AND (kind = 'charge') = (external_ref IS NOT NULL))
+);
+CREATE INDEX transfer_debit ON concert.transfer (debit_account_id);
+CREATE INDEX transfer_credit ON concert.transfer (credit_account_id);
+CREATE UNIQUE INDEX transfer_external_ref ON concert.transfer (debit_account_id, external_ref)
+    WHERE external_ref IS NOT NULL;
+COMMENT ON TABLE concert.transfer IS 'an amount moved from the debited to the credited account; append-only';
+
+SELECT pg_catalog.pg_extension_config_dump('concert.account', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.account_balance', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.payment', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.transfer', '');
+
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account_balance
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.payment
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.payment
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change();
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.transfer
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change();
+
+CREATE TYPE concert.charge_answer AS (
+    ok boolean, reason text, transfer_id uuid, account_id uuid, balance bigint);
+COMMENT ON TYPE concert.charge_answer IS 'the answer of charge_points(): the transfer and the wallet after it';
+CREATE TYPE concert.pay_answer AS (
+    ok boolean, reason text, payment_id uuid, amount bigint, currency text);
+COMMENT ON TYPE concert.pay_answer IS 'the answer of pay(): the payment, or what it would have cost';
+
+-- charge_points(...) credits a user's wallet from a named source; the first charge opens the wallet.
+-- amount is in minor units; external_ref is the source's own reference and is good once in a source
+-- and currency: a second charge with it is refused as already_resolved.
+-- Writes account, account_balance, transfer, the outbox (point.charged), request_N with a key.
+-- Locks request key, external reference, wallet (all waiting), the outbox key.
+-- Refusals: already_resolved, frozen. Errors: 22004 NULL, 22023 a bad amount, currency, source or
+-- reference, 22003 a balance past bigint, TK002.
+-- Example: SELECT * FROM concert.charge_points(:user, 10000, 'PTS', 'box office', 'receipt 17');
+CREATE FUNCTION concert.charge_points(user_id uuid, amount bigint, currency text, source text,
+    external_ref text, idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.charge_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'concert_charge_points';
+COMMENT ON FUNCTION concert.charge_points(uuid, bigint, text, text, text, text, text)
+    IS 'credits a user''s wallet from a named source';
+REVOKE ALL ON FUNCTION concert.charge_points(uuid, bigint, text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.charge_points(uuid, bigint, text, text, text, text, text) TO concert_sidecar;
+
+-- balance(user_id, currency) is what the user's wallet holds, in minor units; 0 without a wallet,
+-- NULL for a NULL argument. Reads only, also on a standby. Raises nothing.
+-- Example: SELECT concert.balance(:user);
+CREATE FUNCTION concert.balance(user_id uuid, currency text DEFAULT 'PTS') RETURNS bigint
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce((
+        SELECT b.credits - b.debits
+        FROM concert.account AS a
+        JOIN concert.account_balance AS b ON b.account_id = a.id
+        WHERE a.owner_id = balance.user_id AND a.kind = 'wallet'
+          AND a.currency = balance.currency AND a.deleted_at IS NULL), 0);
+END;
+COMMENT ON FUNCTION concert.balance(uuid, text) IS 'what a user''s wallet holds';
+REVOKE ALL ON FUNCTION concert.balance(uuid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.balance(uuid, text) TO concert_reader;
+
+-- pay(booking_id, user_id) pays a pending booking from the user's wallet and confirms every
+-- reservation of it: debit the wallet, credit the concert's revenue, one commit.
+-- Writes payment, transfer, account_balance, reservation, the outbox (reservation.confirmed,
+-- payment.captured), request_N with a key. Locks request key, booking, wallet (all waiting), the outbox key.
+-- Refusals: unknown, not_owner, expired, already_paid, already_resolved (cancelled),
+-- insufficient_funds (amount and currency say what it costs), wrong_currency (a wallet, but of another
+-- currency), frozen.
+-- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.pay(:booking, :user);
+CREATE FUNCTION concert.pay(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
+    correlation_id text DEFAULT NULL) RETURNS concert.pay_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'concert_pay';
+COMMENT ON FUNCTION concert.pay(uuid, uuid, text, text) IS 'pays a booking from the user''s wallet and confirms it';
+REVOKE ALL ON FUNCTION concert.pay(uuid, uuid, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.pay(uuid, uuid, text, text) TO concert_app;
