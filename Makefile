@@ -20,7 +20,7 @@ all: extension sidecar ## build both halves
 
 extension: ## build the PostgreSQL extension
 	@mkdir -p build/extension
-	@$(EXTENSION_MAKE) --no-print-directory all
+	+@$(EXTENSION_MAKE) --no-print-directory all
 
 sidecar: ## build concertd
 	@$(MAKE) --no-print-directory -C sidecar
@@ -28,7 +28,7 @@ sidecar: ## build concertd
 install: install-extension install-sidecar ## install both halves (DESTDIR and PREFIX are honoured)
 
 install-extension: extension
-	@$(EXTENSION_MAKE) --no-print-directory install DESTDIR=$(DESTDIR)
+	+@$(EXTENSION_MAKE) --no-print-directory install DESTDIR=$(DESTDIR)
 
 install-sidecar: sidecar
 	@$(MAKE) --no-print-directory -C sidecar install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
@@ -36,7 +36,7 @@ install-sidecar: sidecar
 installcheck: extension ## pg_regress and isolation tests against a running server
 	@mkdir -p build/extension/specs
 	@cp -r specs expected build/extension/
-	@$(EXTENSION_MAKE) --no-print-directory installcheck
+	+@$(EXTENSION_MAKE) --no-print-directory installcheck
 
 packages: ## install the Debian packages that building and testing need
 	@scripts/install-packages
@@ -77,4 +77,4 @@ clean: ## remove everything that was built
 
 help: ## list the targets
 	@echo "concert $(VERSION)"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -39,10 +39,9 @@ typedef struct Event
 	Jsonb	   *payload;
 } Event;
 
-/* Our own row first: another one beside it came with a restore. */
+/* A row that is not our own came with a restore or with pg_upgrade. */
 static SavedPlan read_state = PLAN(
-	"SELECT event_table, cursor_table, lanes, stamp = $1 FROM concert.outbox_state"
-	" ORDER BY stamp = $1 DESC, stamp",
+	"SELECT event_table, cursor_table, lanes, stamp = $1 FROM concert.outbox_state ORDER BY stamp",
 	TEXTOID);
 
 #define APPEND_TO(n) \
@@ -122,14 +121,17 @@ OutboxState
 outbox_state(void)
 {
 	int			rows = plan_read(&read_state, PLAN_ARGS(text_value(outbox_stamp())));
+	int			row = 0;
 
 	if (rows == 0)
 		error_outbox_reset_needed();
+	while (row < rows - 1 && !plan_bool(row, 3))
+		row++;
 	return (OutboxState) {
-		.event_table = plan_int32(0, 0),
-		.cursor_table = plan_int32(0, 1),
-		.lanes = plan_int32(0, 2),
-		.reset_needed = rows > 1 || !plan_bool(0, 3)
+		.event_table = plan_int32(row, 0),
+		.cursor_table = plan_int32(row, 1),
+		.lanes = plan_int32(row, 2),
+		.reset_needed = rows > 1 || !plan_bool(row, 3)
 	};
 }
 

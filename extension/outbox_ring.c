@@ -49,8 +49,20 @@ static SavedPlan empty_cursors[OUTBOX_CURSOR_TABLES] = {
 	EMPTY("outbox_cursor_0"), EMPTY("outbox_cursor_1")
 };
 
-static SavedPlan any_unacked = PLAN(
-	"SELECT 1 FROM concert.outbox_unacked WHERE event_table = $1 LIMIT 1", INT4OID);
+/* As the view outbox_unacked; here of one table, and the first is enough. */
+#define ANY_UNACKED_IN(n) \
+	PLAN("SELECT 1 FROM concert.outbox_position AS p, LATERAL (" \
+		 "(SELECT FROM concert.outbox_event_" n " WHERE lane = p.lane" \
+		 " AND (xid, seq) > (pg_snapshot_xmin(p.s2), 0) AND NOT pg_visible_in_snapshot(xid, p.s2)" \
+		 " ORDER BY xid, seq LIMIT 1)" \
+		 " UNION ALL " \
+		 "(SELECT FROM concert.outbox_event_" n " WHERE lane = p.lane AND seq > p.seq" \
+		 " AND pg_visible_in_snapshot(xid, p.s2) AND NOT pg_visible_in_snapshot(xid, p.s1)" \
+		 " ORDER BY seq LIMIT 1)) AS unacked LIMIT 1", InvalidOid)
+
+static SavedPlan any_unacked[OUTBOX_EVENT_TABLES] = {
+	ANY_UNACKED_IN("0"), ANY_UNACKED_IN("1"), ANY_UNACKED_IN("2"), ANY_UNACKED_IN("3")
+};
 
 /* The newest cursor of a lane may be an old one: nothing has come since. */
 #define CARRY(from, to) \
@@ -64,7 +76,7 @@ static SavedPlan switch_tables = PLAN(
 	INT4OID, INT4OID, TEXTOID);
 
 static SavedPlan set_aside = PLAN(
-	"CREATE TEMPORARY TABLE outbox_kept AS SELECT lane_raw < 0 AS ours, seq, id, topic, key, type,"
+	"CREATE TEMPORARY TABLE outbox_kept AS SELECT lane < 0 AS ours, seq, id, topic, key, type,"
 	" headers, payload, created_at FROM concert.outbox_unacked", InvalidOid);
 
 static SavedPlan restored_lanes = PLAN(
@@ -156,10 +168,10 @@ ring_rotate(void)
 
 	if (plan_read(&any_event[state.event_table], NULL) == 0)
 		return REASON_NONE;
-	if (plan_read(&any_unacked, PLAN_ARGS(value(Int32GetDatum(event_table)))) > 0 ||
+	if (plan_read(&any_unacked[event_table], NULL) > 0 ||
 		!ring_try_locks(event_table) ||
 		outbox_own_state().event_table != state.event_table ||
-		plan_read(&any_unacked, PLAN_ARGS(value(Int32GetDatum(event_table)))) > 0)
+		plan_read(&any_unacked[event_table], NULL) > 0)
 		return REASON_BUSY;
 	ring_truncate(&empty_events[event_table]);
 	plan_write(&carry_out_of[cursor_table], NULL);

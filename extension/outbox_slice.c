@@ -32,6 +32,7 @@
 #define SLICE_ROWS_MAX 10000
 #define SLICE_BYTES_MAX (8 * 1024 * 1024)
 #define SLICE_SEQ_NONE PG_INT64_MAX
+#define SLICE_SEQ_EMPTY (-1)
 
 PG_FUNCTION_INFO_V1(concert_outbox_read);
 
@@ -40,7 +41,7 @@ typedef struct Difference
 {
 	bytea	   *s1;				/* NULL: nothing known */
 	bytea	   *s2;
-	int64		floor;			/* no xid >= xmax(s1) drew a lower number */
+	int64		floor;			/* no xid >= xmax(s1) drew a lower number; or SLICE_SEQ_EMPTY */
 	int64		end;			/* there is no event beyond this number */
 } Difference;
 
@@ -52,13 +53,17 @@ static Difference differences[OUTBOX_LANES_MAX];
 #define COLUMNS "seq, id, topic, key, type, headers, payload, created_at"
 
 /*
+ * The ORDER BY of each part is that of the index which it is meant to walk, and so is the row
+ * comparison: a plan may be made while the tables are empty and all indexes look alike to it.
+ *
  * Below the floor by xid, one probe for each that was running in s1 and is done in s2; from the
- * floor on by seq. Both parts come out of an index in order, so that LIMIT ends them early.
+ * floor on by seq. LIMIT ends both early.
  */
 #define SLICE_OF(n) \
 	"(SELECT early.* FROM pg_snapshot_xip($2) AS running (xid), LATERAL" \
-	" (SELECT " COLUMNS " FROM concert.outbox_event_" n \
-	" WHERE lane = $1 AND xid = running.xid AND seq > $4 AND seq < $5 ORDER BY seq LIMIT $6) AS early" \
+	" (SELECT " COLUMNS " FROM concert.outbox_event_" n " WHERE lane = $1" \
+	" AND (xid, seq) > (running.xid, $4) AND (xid, seq) < (running.xid, $5)" \
+	" ORDER BY xid, seq LIMIT $6) AS early" \
 	" WHERE pg_visible_in_snapshot(running.xid, $3))" \
 	" UNION ALL " \
 	"(SELECT " COLUMNS " FROM concert.outbox_event_" n \
@@ -69,13 +74,14 @@ static SavedPlan read_slice = PLAN(
 	"SELECT * FROM (" IN_EVERY_TABLE(SLICE_OF) ") AS slice ORDER BY seq LIMIT $6",
 	INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, INT8OID, INT4OID);
 
-/* The count keeps min() from becoming a walk in order of seq over all that was acked. */
 #define LATE_OF(n) \
-	"SELECT seq FROM concert.outbox_event_" n " WHERE lane = $1 AND xid >= pg_snapshot_xmax($2)" \
-	" AND pg_visible_in_snapshot(xid, $3)"
+	"(SELECT seq FROM concert.outbox_event_" n " WHERE lane = $1" \
+	" AND (xid, seq) > (pg_snapshot_xmax($2), 0) AND pg_visible_in_snapshot(xid, $3) ORDER BY xid, seq)"
 
 static SavedPlan find_floor = PLAN(
-	"SELECT min(seq), count(*) FROM (" IN_EVERY_TABLE(LATE_OF) ") AS late",
+	"SELECT min(seq), EXISTS (SELECT FROM pg_snapshot_xip($2) AS running (xid)"
+	"  WHERE pg_visible_in_snapshot(running.xid, $3))"
+	" FROM (" IN_EVERY_TABLE(LATE_OF) ") AS late",
 	INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID);
 
 /* A snapshot takes its own transaction for finished once a later one is; here it is not. */
@@ -231,12 +237,16 @@ slice_floor(int lane, const OutboxPosition *position)
 {
 	plan_read(&find_floor, PLAN_ARGS(value(Int32GetDatum(lane)), value(position->s1),
 									 value(position->s2)));
-	return plan_int64(0, 1) == 0 ? SLICE_SEQ_NONE : plan_int64(0, 0);
+	if (!plan_is_null(0, 0))
+		return plan_int64(0, 0);
+	return plan_bool(0, 1) ? SLICE_SEQ_NONE : SLICE_SEQ_EMPTY;
 }
 
 static int
 slice_run(int lane, const OutboxPosition *position, int64 floor, int max_rows)
 {
+	if (floor == SLICE_SEQ_EMPTY)
+		return 0;
 	return plan_read(&read_slice,
 					 PLAN_ARGS(value(Int32GetDatum(lane)), value(position->s1), value(position->s2),
 							   value(Int64GetDatum(position->seq)), value(Int64GetDatum(floor)),

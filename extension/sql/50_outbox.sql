@@ -130,7 +130,7 @@ VALUES (concert.outbox_stamp(), 0, 0, 4);
 
 -- Internal: whether all that is visible in a is visible in b too.
 CREATE FUNCTION concert.snapshot_within(a pg_snapshot, b pg_snapshot) RETURNS boolean
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN pg_snapshot_xmax(a) <= pg_snapshot_xmax(b)
     AND NOT EXISTS (SELECT FROM pg_snapshot_xip(b) AS running (xid)
                     WHERE pg_visible_in_snapshot(running.xid, a));
@@ -141,7 +141,7 @@ REVOKE ALL ON FUNCTION concert.snapshot_within(pg_snapshot, pg_snapshot) FROM PU
 -- difference that begins where that one ends, or later.
 CREATE FUNCTION concert.outbox_is_forward(from_s1 pg_snapshot, from_s2 pg_snapshot, from_seq bigint,
     to_s1 pg_snapshot, to_s2 pg_snapshot, to_seq bigint) RETURNS boolean
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN to_s1::text = from_s1::text AND to_s2::text = from_s2::text THEN to_seq > from_seq
             ELSE concert.snapshot_within(from_s2, to_s1) AND concert.snapshot_within(to_s1, to_s2) END;
 COMMENT ON FUNCTION concert.outbox_is_forward(pg_snapshot, pg_snapshot, bigint, pg_snapshot, pg_snapshot, bigint)
@@ -149,8 +149,10 @@ COMMENT ON FUNCTION concert.outbox_is_forward(pg_snapshot, pg_snapshot, bigint, 
 REVOKE ALL ON FUNCTION concert.outbox_is_forward(pg_snapshot, pg_snapshot, bigint, pg_snapshot, pg_snapshot, bigint) FROM PUBLIC;
 
 -- Internal: all events; each lane's newest cursor (the position before everything where there is
--- none); the events that no cursor has passed. A lane below zero holds what was emitted while
--- outbox_reset() was due.
+-- none); the events that no cursor has passed: what its s2 does not see, and the rest of its
+-- difference. A lane below zero holds what was emitted while outbox_reset() was due. The ORDER BY in
+-- outbox_unacked has events looked up lane by lane, by xid and by seq: joined in another order, all that
+-- was acked would be read to find the few that were not.
 CREATE VIEW concert.outbox_event AS
     SELECT 0 AS event_table, * FROM concert.outbox_event_0
     UNION ALL SELECT 1, * FROM concert.outbox_event_1
@@ -173,15 +175,22 @@ CREATE VIEW concert.outbox_position AS
 COMMENT ON VIEW concert.outbox_position IS 'internal: each lane''s newest cursor';
 
 CREATE VIEW concert.outbox_unacked AS
-    SELECT e.event_table, e.lane, e.lane AS lane_raw, e.seq, e.id, e.topic, e.key, e.type,
-           e.headers, e.payload, e.created_at
+    SELECT e.lane, e.seq, e.id, e.topic, e.key, e.type, e.headers, e.payload, e.created_at
     FROM concert.outbox_position AS p
     CROSS JOIN LATERAL (
-        SELECT * FROM concert.outbox_event WHERE lane = p.lane AND xid >= pg_snapshot_xmin(p.s1)) AS e
-    WHERE NOT pg_visible_in_snapshot(e.xid, p.s1)
-      AND NOT (pg_visible_in_snapshot(e.xid, p.s2) AND e.seq <= p.seq)
+        SELECT * FROM concert.outbox_event
+        WHERE lane = p.lane AND (xid, seq) > (pg_snapshot_xmin(p.s2), 0)
+          AND NOT pg_visible_in_snapshot(xid, p.s2) ORDER BY xid, seq) AS e
     UNION ALL
-    SELECT event_table, -1 - lane, lane, seq, id, topic, key, type, headers, payload, created_at
+    SELECT e.lane, e.seq, e.id, e.topic, e.key, e.type, e.headers, e.payload, e.created_at
+    FROM concert.outbox_position AS p
+    CROSS JOIN LATERAL (
+        SELECT * FROM concert.outbox_event
+        WHERE lane = p.lane AND seq > p.seq
+          AND pg_visible_in_snapshot(xid, p.s2) AND NOT pg_visible_in_snapshot(xid, p.s1)
+        ORDER BY seq) AS e
+    UNION ALL
+    SELECT lane, seq, id, topic, key, type, headers, payload, created_at
     FROM concert.outbox_event WHERE lane < 0;
 COMMENT ON VIEW concert.outbox_unacked IS 'internal: the events that no cursor has passed';
 
@@ -224,6 +233,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_lanes() TO concert_sidecar;
 -- Example: SELECT * FROM concert.outbox_open(0);
 CREATE FUNCTION concert.outbox_open(lane integer) RETURNS concert.outbox_open_answer
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_open';
 COMMENT ON FUNCTION concert.outbox_open(integer) IS 'takes a lane for this session, returns epoch and position';
 REVOKE ALL ON FUNCTION concert.outbox_open(integer) FROM PUBLIC;
@@ -238,15 +248,13 @@ GRANT EXECUTE ON FUNCTION concert.outbox_open(integer) TO concert_sidecar;
 -- Errors: 22004 NULL, 22023 no such lane, bad max_rows, an s2 from the future, 25006 on a standby,
 -- TK008 outbox_reset() is due.
 -- Example: SELECT * FROM concert.outbox_read(0, '1:1:', '1:1:', 0);
--- The settings make the plan the intended walk of an index also over tables that were empty, or had
--- no statistics, when it was made.
+-- The settings keep the plan a walk of the indexes, made when the tables may have been empty.
 CREATE FUNCTION concert.outbox_read(lane integer, s1 pg_snapshot, s2 pg_snapshot, seq bigint,
     max_rows integer DEFAULT 500)
     RETURNS TABLE (s1 pg_snapshot, s2 pg_snapshot, seq bigint, id uuid, topic text, key text,
                    type text, headers jsonb, payload jsonb, created_at timestamptz)
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-    SET plan_cache_mode = force_generic_plan
+    SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_read';
 COMMENT ON FUNCTION concert.outbox_read(integer, pg_snapshot, pg_snapshot, bigint, integer)
     IS 'the events that follow a position of a lane, in order';
@@ -263,8 +271,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_read(integer, pg_snapshot, pg_snapshot,
 CREATE FUNCTION concert.outbox_ack(lane integer, epoch bigint, s1 pg_snapshot, s2 pg_snapshot, seq bigint)
     RETURNS concert.answer
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-    SET plan_cache_mode = force_generic_plan
+    SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_ack';
 COMMENT ON FUNCTION concert.outbox_ack(integer, bigint, pg_snapshot, pg_snapshot, bigint)
     IS 'appends a lane''s cursor: all up to that event is delivered';
@@ -279,8 +286,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_ack(integer, bigint, pg_snapshot, pg_sn
 -- Example: SELECT * FROM concert.outbox_skip(0, :event);
 CREATE FUNCTION concert.outbox_skip(lane integer, event_id uuid) RETURNS concert.answer
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-    SET plan_cache_mode = force_generic_plan
+    SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_skip';
 COMMENT ON FUNCTION concert.outbox_skip(integer, uuid) IS 'passes over the next event of a lane for ever';
 REVOKE ALL ON FUNCTION concert.outbox_skip(integer, uuid) FROM PUBLIC;
@@ -294,11 +300,10 @@ GRANT EXECUTE ON FUNCTION concert.outbox_skip(integer, uuid) TO concert_admin;
 -- event table and the cursor tables (ACCESS EXCLUSIVE), each within 50 ms.
 -- Errors: 25006 on a standby, TK008 outbox_reset() is due, TK013 at REPEATABLE READ and above.
 -- Example: SELECT * FROM concert.outbox_rotate();
--- The settings: see outbox_read(); whether a full table is acked must not be found by reading it.
+-- The settings: see outbox_read().
 CREATE FUNCTION concert.outbox_rotate() RETURNS concert.answer
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-    SET enable_mergejoin = off SET jit = off SET lock_timeout = '50ms'
+    SET enable_bitmapscan = off SET jit = off SET lock_timeout = '50ms'
     AS 'MODULE_PATHNAME', 'concert_outbox_rotate';
 COMMENT ON FUNCTION concert.outbox_rotate() IS 'empties the next event table if all of it is acked, and uses it from now on';
 REVOKE ALL ON FUNCTION concert.outbox_rotate() FROM PUBLIC;
@@ -325,15 +330,13 @@ CREATE FUNCTION concert.outbox_stats()
     RETURNS TABLE (lane integer, epoch bigint, n bigint, seq bigint, unacked bigint,
                    oldest_unacked_seconds double precision)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-    SET enable_mergejoin = off SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 BEGIN ATOMIC
-    SELECT p.lane, p.epoch, p.n, p.seq, u.events, coalesce(u.seconds, 0)
+    SELECT p.lane, p.epoch, p.n, p.seq, coalesce(u.events, 0),
+           greatest(extract(epoch FROM clock_timestamp() - u.oldest_at), 0)::double precision
     FROM concert.outbox_position AS p
-    LEFT JOIN LATERAL (
-        SELECT count(*) AS events,
-               greatest(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::double precision AS seconds
-        FROM concert.outbox_unacked WHERE lane = p.lane) AS u ON true
+    LEFT JOIN (SELECT greatest(lane, -1 - lane) AS lane, count(*) AS events, min(created_at) AS oldest_at
+               FROM concert.outbox_unacked GROUP BY 1) AS u ON u.lane = p.lane
     ORDER BY p.lane;
 END;
 COMMENT ON FUNCTION concert.outbox_stats() IS 'each lane''s newest cursor and what waits behind it';

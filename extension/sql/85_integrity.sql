@@ -39,7 +39,7 @@ UNION ALL
     SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || t.amount
     FROM concert.payment AS p
     CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM concert.transfer
-                        WHERE payment_id = p.id) AS t
+                        WHERE payment_id = p.id AND currency = p.currency) AS t
     WHERE p.amount <> t.amount
 UNION ALL
     SELECT 'P5', 'booking ' || b.booking_id,

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Time inside the daemon: seconds of a clock that only moves forward, and timers of the loop set by
+ * them. Never compared with another machine's clock or the database's.
+ */
+#ifndef CONCERTD_CLOCK_H
+#define CONCERTD_CLOCK_H
+
+#include <time.h>
+
+#include <event2/event.h>
+
+static inline double
+clock_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/*
+ * The timer's callback runs that long from now; less than zero counts as zero. Replaces what it was
+ * set to.
+ */
+static inline void
+clock_wait(struct event *timer, double seconds)
+{
+	struct timeval wait = {0, 0};
+
+	if (seconds > 0)
+	{
+		wait.tv_sec = (time_t) seconds;
+		wait.tv_usec = (suseconds_t) ((seconds - wait.tv_sec) * 1e6);
+	}
+	evtimer_add(timer, &wait);
+}
+
+#endif

@@ -1,0 +1,71 @@
+-- Rows that must never go stay, for the superuser too: DELETE and TRUNCATE of what is only ever
+-- soft-deleted are refused, and any change of history but the cascade of a changed id.
+\getenv source PG_ABS_SRCDIR
+\set hall :source '/sql/hall.psql'
+\i :hall
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann') \gset
+SELECT ok FROM concert.pay(:'booking', :'ann');
+SELECT from_number FROM concert.lease_places(:'date', 10);
+SELECT ok FROM concert.record_admission(:'date', 1, 10, 5);
+
+-- the whole message
+DELETE FROM concert.seat WHERE id = :'a1';
+UPDATE concert.transfer SET amount = amount + 1;
+
+-- every table: DELETE and TRUNCATE raise
+CREATE FUNCTION pg_temp.attempt(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END
+$$;
+SELECT pg_temp.attempt(format('DELETE FROM concert.%I', t)) AS deleting,
+       pg_temp.attempt(format('DELETE FROM concert.%I WHERE false', t)) AS nothing,
+       pg_temp.attempt(format('TRUNCATE concert.%I CASCADE', t)) AS truncating
+FROM unnest(ARRAY['concert', 'concert_date', 'section', 'seat', 'reservation', 'account',
+                  'account_balance', 'payment', 'transfer', 'place_lease', 'admission_batch']) AS t;
+MERGE INTO concert.reservation AS r USING (SELECT 1) AS one ON r.booking_id = :'booking' WHEN MATCHED THEN DELETE;
+
+-- history: no column of it changes, not even to what it is
+SELECT pg_temp.attempt(format('UPDATE concert.payment SET %1$I = %1$I', attname)) AS payment
+FROM pg_attribute WHERE attrelid = 'concert.payment'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT pg_temp.attempt(format('UPDATE concert.transfer SET %1$I = %1$I', attname)) AS transfer
+FROM pg_attribute WHERE attrelid = 'concert.transfer'::regclass AND attnum > 0 ORDER BY attnum;
+
+-- the cascade of a changed account id is let through, to both sides of a transfer and the balance
+SELECT id AS wallet FROM concert.account WHERE owner_id = :'ann' \gset
+SELECT concert.uuid7() AS new_wallet, concert.uuid7() AS new_revenue \gset
+UPDATE concert.account SET id = :'new_wallet' WHERE id = :'wallet';
+UPDATE concert.account SET id = :'new_revenue' WHERE owner_id = :'concert';
+SELECT kind, amount, credit_account_id = :'new_wallet' AS into_wallet, debit_account_id = :'new_wallet' AS from_wallet,
+       credit_account_id = :'new_revenue' AS into_revenue
+FROM concert.transfer WHERE :'new_wallet' IN (debit_account_id, credit_account_id) ORDER BY id;
+SELECT concert.balance(:'ann'), (SELECT count(*) FROM concert.transfer WHERE :'wallet' IN (debit_account_id, credit_account_id)) AS left_behind;
+-- an UPDATE that only looks like one is not
+UPDATE concert.transfer SET debit_account_id = :'new_revenue' WHERE debit_account_id = :'new_wallet';
+-- a trigger of somebody's own that is nested as deep may not touch more than the accounts
+BEGIN;
+CREATE FUNCTION pg_temp.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE concert.transfer SET amount = amount + 1, debit_account_id = debit_account_id;
+    RETURN new;
+END
+$$;
+CREATE TABLE pg_temp.bait (n int);
+CREATE TRIGGER meddle BEFORE INSERT ON pg_temp.bait FOR EACH ROW EXECUTE FUNCTION pg_temp.meddle();
+INSERT INTO bait VALUES (1);
+ROLLBACK;
+
+-- the ids of what is sold cascade as well
+SELECT concert.uuid7() AS new_a1, concert.uuid7() AS new_date, concert.uuid7() AS new_section \gset
+UPDATE concert.seat SET id = :'new_a1' WHERE id = :'a1';
+UPDATE concert.section SET id = :'new_section' WHERE id = :'section';
+UPDATE concert.concert_date SET id = :'new_date' WHERE id = :'date';
+SELECT pg_temp.booked(:'booking'), pg_temp.taken(:'new_date'), pg_temp.taken(:'date') AS under_the_old_id;
+SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'new_date', ARRAY[:'new_a1', :'a3']::uuid[], :'bob');
+
+-- the triggers are of no use by hand
+SELECT pg_temp.attempt('SELECT concert.refuse_delete()'), pg_temp.attempt('SELECT concert.refuse_change()');
+SELECT count(*) AS violations FROM concert.check_integrity();

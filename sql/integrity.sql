@@ -1,0 +1,117 @@
+-- check_integrity() names every kind of broken promise with its object. Each is broken here behind
+-- the functions' back, as only a superuser can, shown, and mended by rolling back.
+\getenv source PG_ABS_SRCDIR
+\set hall :source '/sql/hall.psql'
+\i :hall
+SELECT booking_id AS paid FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann') \gset
+SELECT payment_id AS payment FROM concert.pay(:'paid', :'ann') \gset
+SELECT booking_id AS pending FROM concert.reserve(:'date', ARRAY[:'a3']::uuid[], :'bob') \gset
+SELECT ok FROM concert.record_admission(:'date', 1, 10, 5);
+SELECT ok FROM concert.record_admission(:'date', 11, 20, 5);
+-- What is wrong, without ids.
+CREATE FUNCTION pg_temp.broken() RETURNS TABLE (promise text, object text, detail text) LANGUAGE sql AS $$
+    SELECT promise, regexp_replace(object, '[0-9a-f]{8}-[0-9a-f-]{27}', 'ID'), detail
+    FROM concert.check_integrity() ORDER BY promise, object, detail
+$$;
+
+-- all is well: sold, pending, cancelled, expired, half retaken, free of charge
+SELECT * FROM pg_temp.broken();
+
+-- P1: two live reservations of one seat
+BEGIN;
+DROP INDEX concert.reservation_live_seat;
+INSERT INTO concert.reservation
+SELECT concert.uuid7(), concert.uuid7(), concert_date_id, seat_id, :'ann', 'pending', price, currency, fence + 1,
+       created_at, expires_at, expires_at_max
+FROM concert.reservation WHERE booking_id = :'pending';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P1: a status that the soft delete does not follow
+BEGIN;
+ALTER TABLE concert.reservation DROP CONSTRAINT reservation_live;
+UPDATE concert.reservation SET status = 'cancelled', resolved_at = now() WHERE booking_id = :'pending';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P1: a reservation whose seat is gone, or of another date
+BEGIN;
+UPDATE concert.seat SET deleted_at = now() WHERE id = :'a3';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.reservation SET concert_date_id = gen_random_uuid() WHERE booking_id = :'pending';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+
+-- P4: money out of nothing, a balance row that is gone
+BEGIN;
+UPDATE concert.account_balance SET credits = credits + 1
+WHERE account_id = (SELECT id FROM concert.account WHERE owner_id = :'ann');
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM concert.account_balance
+WHERE account_id = (SELECT id FROM concert.account WHERE owner_id = :'ann');
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P4: history that was changed, or is gone
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.transfer SET amount = 150 WHERE payment_id = :'payment';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM concert.transfer WHERE payment_id = :'payment';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET currency = 'EUR' WHERE id = :'payment';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P4: below the floor
+BEGIN;
+UPDATE concert.account SET floor = 801 WHERE owner_id = :'ann';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P4: another currency than its accounts
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.transfer SET currency = 'EUR' WHERE payment_id = :'payment';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+
+-- P5: confirmed and not paid; paid and not confirmed; half confirmed; paid twice; paid too little
+BEGIN;
+UPDATE concert.reservation SET status = 'confirmed', resolved_at = now() WHERE booking_id = :'pending';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+UPDATE concert.reservation SET status = 'cancelled', deleted_at = resolved_at WHERE booking_id = :'paid';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+UPDATE concert.reservation SET status = 'expired', deleted_at = resolved_at WHERE booking_id = :'paid' AND seat_id = :'a1';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+INSERT INTO concert.payment
+SELECT concert.uuid7(), booking_id, user_id, method, status, 0, currency, created_at
+FROM concert.payment WHERE id = :'payment';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+UPDATE concert.reservation SET price = price + 1 WHERE booking_id = :'paid';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+
+-- P7: one place admitted twice
+BEGIN;
+UPDATE concert.admission_batch SET from_number = 10 WHERE concert_date_id = :'date' AND to_number = 20;
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+
+-- all is well again
+SELECT * FROM pg_temp.broken();

@@ -1,0 +1,99 @@
+-- The same request under the same idempotency key gets the same answer, refusals too, whatever has
+-- happened since; the key with another request is refused; misuse and what was rolled back are not
+-- remembered.
+\getenv source PG_ABS_SRCDIR
+\set hall :source '/sql/hall.psql'
+\i :hall
+
+-- an answer is given again to the letter, and nothing is done twice
+SELECT r::text AS first FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r \gset
+SELECT r::text = :'first' AS same, ok, pg_temp.told(seats)
+FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r;
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') \gset
+SELECT pg_temp.booked(:'booking'), count(*) AS reservations FROM concert.reservation WHERE user_id = :'ann';
+-- the order of the seats, the pass, the fence and the correlation do not make another request
+SELECT r::text = :'first' AS same
+FROM concert.reserve(:'date', ARRAY[:'a2', :'a1']::uuid[], :'ann', NULL, 'another pass', 77, 'key 1', 'another trace') AS r;
+-- also when the booking has gone its way
+SELECT r::text AS first_cancel FROM concert.cancel(:'booking', :'ann', 'key 1') AS r \gset
+SELECT r::text = :'first' AS same
+FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r;
+SELECT r::text = :'first_cancel' AS same, ok, pg_temp.told(seats) FROM concert.cancel(:'booking', :'ann', 'key 1') AS r;
+SELECT ok, reason FROM concert.cancel(:'booking', :'ann', 'key 2');
+SELECT pg_temp.taken(:'date');
+
+-- a refused key replayed stays refused, though the seat is free by now
+SELECT booking_id AS bobs FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'bob') \gset
+SELECT r::text AS refused, ok, reason, pg_temp.told(seats) AS told
+FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann', idempotency_key => 'too late') AS r \gset
+SELECT :'ok' AS ok, :'reason' AS reason, :'told' AS told;
+SELECT ok FROM concert.cancel(:'bobs', :'bob');
+SELECT r::text = :'refused' AS same
+FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann', idempotency_key => 'too late') AS r;
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann', idempotency_key => 'in time');
+-- so do an unknown booking and a missing sum
+SELECT booking_id AS carls FROM concert.reserve(:'date', ARRAY[:'a3']::uuid[], :'carl') \gset
+SELECT ok, reason, amount FROM concert.pay(:'carls', :'carl', 'pay');
+SELECT ok, balance FROM concert.charge_points(:'carl', 500, 'PTS', 'box office', 'carl ' || :'carl', 'charge');
+SELECT ok, reason, amount FROM concert.pay(:'carls', :'carl', 'pay');
+
+-- charge_points and pay are done once under their key
+SELECT r::text AS charged FROM concert.charge_points(:'carl', 500, 'PTS', 'box office', 'carl ' || :'carl', 'charge') AS r \gset
+SELECT r::text = :'charged' AS same, balance
+FROM concert.charge_points(:'carl', 500, 'PTS', 'box office', 'carl ' || :'carl', 'charge') AS r;
+SELECT r::text AS paid FROM concert.pay(:'carls', :'carl', 'pay again') AS r \gset
+SELECT r::text = :'paid' AS same, ok, amount, currency FROM concert.pay(:'carls', :'carl', 'pay again') AS r;
+SELECT concert.balance(:'carl');
+
+-- another request under the key: other seats, another time, another booking, another amount
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann', idempotency_key => 'key 1');
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', 60, idempotency_key => 'key 1');
+SELECT ok FROM concert.cancel(:'carls', :'ann', 'key 1');
+SELECT ok FROM concert.pay(:'nobody', :'carl', 'pay');
+SELECT ok FROM concert.charge_points(:'carl', 501, 'PTS', 'box office', 'carl ' || :'carl', 'charge');
+SELECT ok FROM concert.charge_points(:'carl', 500, 'EUR', 'box office', 'carl ' || :'carl', 'charge');
+\set VERBOSITY sqlstate
+SELECT ok FROM concert.charge_points(:'carl', 500, 'PTS', 'box', 'office carl ' || :'carl', 'charge');
+\set VERBOSITY default
+
+-- a key is its user's and its operation's
+SELECT ok, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'bob', idempotency_key => 'key 1');
+SELECT ok, reason FROM concert.pay(:'booking', :'ann', 'key 1');
+-- and any text of up to 200 characters
+SELECT booking_id AS quoted FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], :'bob', idempotency_key => repeat(chr(8364), 199) || '''') \gset
+SELECT booking_id = :'quoted' AS same
+FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], :'bob', idempotency_key => repeat(chr(8364), 199) || '''');
+
+-- misuse records nothing, nor does what is rolled back
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'nobody', :'nobody']::uuid[], :'carl', idempotency_key => 'second try');
+BEGIN;
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'carl', 10, idempotency_key => 'second try');
+ROLLBACK;
+SELECT ok, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'carl', idempotency_key => 'second try');
+
+-- an answer is kept for seven days, and no longer
+UPDATE concert.request_0 SET created_at = now() - interval '6 days 23 hours' WHERE user_id = :'bob';
+UPDATE concert.request_1 SET created_at = now() - interval '6 days 23 hours' WHERE user_id = :'bob';
+UPDATE concert.request_2 SET created_at = now() - interval '6 days 23 hours' WHERE user_id = :'bob';
+UPDATE concert.request_3 SET created_at = now() - interval '6 days 23 hours' WHERE user_id = :'bob';
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'bob', idempotency_key => 'key 1');
+UPDATE concert.request_0 SET created_at = now() - interval '7 days' WHERE user_id = :'bob';
+UPDATE concert.request_1 SET created_at = now() - interval '7 days' WHERE user_id = :'bob';
+UPDATE concert.request_2 SET created_at = now() - interval '7 days' WHERE user_id = :'bob';
+UPDATE concert.request_3 SET created_at = now() - interval '7 days' WHERE user_id = :'bob';
+SELECT ok, reason FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'bob', idempotency_key => 'key 1');
+
+-- request_rotate empties one table of the ring, the one that comes next, never a younger answer
+SELECT gen_random_uuid() AS mark \gset
+INSERT INTO concert.request_0 VALUES (:'mark', 'none', 'mark', '', '{}', now());
+INSERT INTO concert.request_1 VALUES (:'mark', 'none', 'mark', '', '{}', now());
+INSERT INTO concert.request_2 VALUES (:'mark', 'none', 'mark', '', '{}', now());
+INSERT INTO concert.request_3 VALUES (:'mark', 'none', 'mark', '', '{}', now());
+SELECT concert.request_rotate() AS emptied, concert.request_rotate() AS emptied_again;
+SELECT count(*) AS kept FROM (
+    SELECT FROM concert.request_0 WHERE user_id = :'mark' UNION ALL
+    SELECT FROM concert.request_1 WHERE user_id = :'mark' UNION ALL
+    SELECT FROM concert.request_2 WHERE user_id = :'mark' UNION ALL
+    SELECT FROM concert.request_3 WHERE user_id = :'mark') AS marks;
+SELECT r::text = :'first' AS same
+FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r;
