@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Each date has a line with at most one step under way: settle (if its state is in doubt), or plan → record →
- * commit. Any answer that is missing or not the expected one leaves the line unsettled, and the next step then
- * settles it from the database. A line begins unsettled whenever this copy begins to lead.
+ * Each date has a line with at most one step under way: settle (if its state is in doubt), or
+ * plan → record → commit. Any answer that is missing or not the expected one leaves the line
+ * unsettled, and the next step then settles it from the database. A line begins unsettled
+ * whenever this copy begins to lead.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,47 +26,46 @@ typedef struct Line
 {
 	LIST_ENTRY(Line) link;
 	Admission *admission;
-	SaleDate date;
-	Batch batch;
-	bool busy;
-	bool unsettled;
-	int term; /* in which its step began */
+	SaleDate   date;
+	Batch	   batch;
+	bool	   busy;
+	bool	   unsettled;
+	int		   term; /* in which its step began */
 } Line;
 
 struct Admission
 {
 	struct event_base *base;
-	Room *room;
-	Db *session;
-	struct event *timer;
-	bool leads;
-	bool locking;
-	bool closing;
-	int term;			 /* grows each time that this copy begins to lead */
-	int64_t lock_at_ms;	 /* not sooner */
-	int steps_under_way; /* answers that are still owed to us */
+	Room			  *room;
+	Db				  *session;
+	struct event	  *timer;
+	bool			   leads;
+	bool			   locking;
+	bool			   closing;
+	int				   term;			/* grows each time that this copy begins to lead */
+	int64_t			   lock_at_ms;		/* not sooner */
+	int				   steps_under_way; /* answers that are still owed to us */
 	LIST_HEAD(, Line) lines;
 };
 
-static void admission_timer(evutil_socket_t fd, short what, void *arg);
-static void admission_arm(Admission *admission);
-static void admission_seek(Admission *admission);
-static void admission_locked(void *arg, const PGresult *res, const char *errstr);
-static void admission_session(void *arg, bool connected);
-static void admission_stand_down(Admission *admission, const char *why);
-static void admission_work(Admission *admission);
-static void admission_forget(Admission *admission);
-static bool admission_answered(Admission *admission);
+static void	 admission_timer(evutil_socket_t fd, short what, void *arg);
+static void	 admission_arm(Admission *admission);
+static void	 admission_seek(Admission *admission);
+static void	 admission_locked(void *arg, const PGresult *res, const char *errstr);
+static void	 admission_session(void *arg, bool connected);
+static void	 admission_stand_down(Admission *admission, const char *why);
+static void	 admission_work(Admission *admission);
+static void	 admission_forget(Admission *admission);
+static bool	 admission_answered(Admission *admission);
 static Line *line_get(Admission *admission, const SaleDate *date);
-static void line_free(Line *line);
-static void line_step(Line *line);
-static void line_planned(void *arg, BatchStatus status, const Batch *batch,
-						 const BatchView *view);
-static void line_show(const Line *line, const BatchView *view);
-static void line_recorded(void *arg, const PGresult *res, const char *errstr);
-static void line_committed(void *arg, BatchStatus status);
-static void line_settled(void *arg, bool ok);
-static void line_rest(Line *line, bool settled);
+static void	 line_free(Line *line);
+static void	 line_step(Line *line);
+static void	 line_planned(void *arg, BatchStatus status, const Batch *batch, const BatchView *view);
+static void	 line_show(const Line *line, const BatchView *view);
+static void	 line_recorded(void *arg, const PGresult *res, const char *errstr);
+static void	 line_committed(void *arg, BatchStatus status);
+static void	 line_settled(void *arg, bool ok);
+static void	 line_rest(Line *line, bool settled);
 
 Admission *
 admission_open(struct event_base *base, Room *room, Db *session)
@@ -117,7 +117,7 @@ admission_timer(evutil_socket_t fd, short what, void *arg)
 static void
 admission_arm(Admission *admission)
 {
-	int interval_ms = options_current()->admission_interval_ms;
+	int					 interval_ms = options_current()->admission_interval_ms;
 	const struct timeval interval = {.tv_sec = interval_ms / 1000,
 									 .tv_usec = interval_ms % 1000 * 1000};
 
@@ -143,16 +143,15 @@ static void
 admission_locked(void *arg, const PGresult *res, const char *errstr)
 {
 	Admission *admission = arg;
-	Line *line;
+	Line	  *line;
 
 	admission->locking = false;
-	if (!admission_answered(admission) || errstr != NULL ||
-		strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+	if (!admission_answered(admission) || errstr != NULL || strcmp(PQgetvalue(res, 0, 0), "t") != 0)
 		return;
 	admission->leads = true;
 	admission->term++;
 	LIST_FOREACH(line, &admission->lines, link)
-		line->unsettled = true;
+	line->unsettled = true;
 	log_event(LOG_INFO_LEVEL, "admission_leads", NULL, NULL);
 }
 
@@ -175,7 +174,7 @@ admission_stand_down(Admission *admission, const char *why)
 static void
 admission_work(Admission *admission)
 {
-	DateBook *dates = room_dates(admission->room);
+	DateBook	   *dates = room_dates(admission->room);
 	const SaleDate *date;
 
 	for (int i = 0; (date = date_at(dates, i)) != NULL; i++)
@@ -199,7 +198,7 @@ admission_forget(Admission *admission)
 
 	while (line != NULL)
 	{
-		Line *next = LIST_NEXT(line, link);
+		Line		   *next = LIST_NEXT(line, link);
 		const SaleDate *date = date_find(room_dates(admission->room), line->date.id);
 
 		if (!line->busy && (date_phase(date) != DATE_OPEN || !date->admission_required))
@@ -208,7 +207,10 @@ admission_forget(Admission *admission)
 	}
 }
 
-/* Every answer passes here first. false: this was the last one of a closed admission, which is gone now. */
+/*
+ * Every answer passes here first. false: this was the last one of a closed admission, which is
+ * gone now.
+ */
 static bool
 admission_answered(Admission *admission)
 {
@@ -230,8 +232,8 @@ line_get(Admission *admission, const SaleDate *date)
 	Line *line;
 
 	LIST_FOREACH(line, &admission->lines, link)
-		if (strcmp(line->date.id, date->id) == 0)
-			break;
+	if (strcmp(line->date.id, date->id) == 0)
+		break;
 	if (line == NULL)
 	{
 		line = calloc(1, sizeof(Line));
@@ -271,7 +273,7 @@ line_step(Line *line)
 static void
 line_planned(void *arg, BatchStatus status, const Batch *batch, const BatchView *view)
 {
-	Line *line = arg;
+	Line	  *line = arg;
 	Admission *admission = line->admission;
 
 	if (!admission_answered(admission))
@@ -300,11 +302,14 @@ line_show(const Line *line, const BatchView *view)
 		metric_add(METRIC_ROOM_LOST, NULL, (double) view->lost);
 }
 
-/* Without an answer the row may be written yet: only the session's next lock says that it is decided. */
+/*
+ * Without an answer the row may be written yet: only the session's next lock says that it is
+ * decided.
+ */
 static void
 line_recorded(void *arg, const PGresult *res, const char *errstr)
 {
-	Line *line = arg;
+	Line	  *line = arg;
 	Admission *admission = line->admission;
 
 	if (!admission_answered(admission))

@@ -2,10 +2,10 @@
 /*
  * The admission role: lets people of the waiting room in, date by date, never above the cap (P7).
  *
- * One copy works at a time: the one whose own database session holds the admission lock; each batch is
- * recorded through that same session before anyone can claim it, so a copy that lost the lock can
- * record nothing. Plan (Redis) → record (PostgreSQL) → commit (Redis); whatever stops between the steps
- * is settled from PostgreSQL before the next plan.
+ * One copy works at a time: the one whose own database session holds the admission lock; each
+ * batch is recorded through that same session before anyone can claim it, so a copy that lost the
+ * lock can record nothing. Plan (Redis) → record (PostgreSQL) → commit (Redis); whatever stops
+ * between the steps is settled from PostgreSQL before the next plan.
  */
 #ifndef CONCERT_ADMISSION_H
 #define CONCERT_ADMISSION_H

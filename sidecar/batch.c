@@ -40,19 +40,19 @@ typedef enum PlanWord
 struct BatchDesk
 {
 	struct event_base *base;
-	Redis *redis;
-	int slot_ms;
-	RedisScript plan;
-	RedisScript commit;
-	RedisScript settle;
+	Redis			  *redis;
+	int				   slot_ms;
+	RedisScript		   plan;
+	RedisScript		   commit;
+	RedisScript		   settle;
 };
 
 /* One call of any of the three. */
 typedef struct BatchCall
 {
-	BatchDesk *desk;
-	SaleDate date;
-	bool lead;
+	BatchDesk	*desk;
+	SaleDate	 date;
+	bool		 lead;
 	BatchPlanned planned;
 	void (*committed)(void *arg, BatchStatus status);
 	void (*settled)(void *arg, bool ok);
@@ -60,18 +60,18 @@ typedef struct BatchCall
 } BatchCall;
 
 static BatchCall *call_new(BatchDesk *desk, const SaleDate *date, void *arg);
-static bool call_script(BatchCall *call, const RedisScript *script, int nargs,
-						const char *const *args, RedisDone done);
-static void plan_unknown(void *arg);
-static void plan_replied(void *arg, const redisReply *reply, const char *errstr);
-static void plan_finish(BatchCall *call, BatchStatus status, const Batch *batch,
-						const BatchView *view);
-static void commit_unknown(void *arg);
-static void commit_replied(void *arg, const redisReply *reply, const char *errstr);
-static void settle_failed(void *arg);
-static void settle_read(void *arg, const PGresult *res, const char *errstr);
-static void settle_replied(void *arg, const redisReply *reply, const char *errstr);
-static void settle_finish(BatchCall *call, bool ok);
+static bool		  call_script(BatchCall *call, const RedisScript *script, int nargs,
+							  const char *const *args, RedisDone done);
+static void		  plan_unknown(void *arg);
+static void		  plan_replied(void *arg, const redisReply *reply, const char *errstr);
+static void		  plan_finish(BatchCall *call, BatchStatus status, const Batch *batch,
+							  const BatchView *view);
+static void		  commit_unknown(void *arg);
+static void		  commit_replied(void *arg, const redisReply *reply, const char *errstr);
+static void		  settle_failed(void *arg);
+static void		  settle_read(void *arg, const PGresult *res, const char *errstr);
+static void		  settle_replied(void *arg, const redisReply *reply, const char *errstr);
+static void		  settle_finish(BatchCall *call, bool ok);
 
 BatchDesk *
 batch_open(struct event_base *base, Redis *redis, int slot_seconds)
@@ -101,10 +101,10 @@ batch_close(BatchDesk *desk)
 void
 batch_plan(BatchDesk *desk, const SaleDate *date, BatchPlanned done, void *arg)
 {
-	BatchCall *call = call_new(desk, date, arg);
-	char cap[ROOM_NUMBER_BYTES];
-	char rate[ROOM_NUMBER_BYTES];
-	char claim_ms[ROOM_NUMBER_BYTES];
+	BatchCall		 *call = call_new(desk, date, arg);
+	char			  cap[ROOM_NUMBER_BYTES];
+	char			  rate[ROOM_NUMBER_BYTES];
+	char			  claim_ms[ROOM_NUMBER_BYTES];
 	const char *const args[] = {cap, rate, claim_ms};
 
 	call->planned = done;
@@ -119,12 +119,12 @@ void
 batch_commit(BatchDesk *desk, const SaleDate *date, const Batch *batch, int64_t issued_at_ms,
 			 void (*done)(void *arg, BatchStatus status), void *arg)
 {
-	BatchCall *call = call_new(desk, date, arg);
-	char from[ROOM_NUMBER_BYTES];
-	char to[ROOM_NUMBER_BYTES];
-	char issued[ROOM_NUMBER_BYTES];
-	char claim_ms[ROOM_NUMBER_BYTES];
-	char pass_seconds[ROOM_NUMBER_BYTES];
+	BatchCall		 *call = call_new(desk, date, arg);
+	char			  from[ROOM_NUMBER_BYTES];
+	char			  to[ROOM_NUMBER_BYTES];
+	char			  issued[ROOM_NUMBER_BYTES];
+	char			  claim_ms[ROOM_NUMBER_BYTES];
+	char			  pass_seconds[ROOM_NUMBER_BYTES];
 	const char *const args[] = {from, to, issued, claim_ms, pass_seconds};
 
 	call->committed = done;
@@ -165,9 +165,9 @@ static bool
 call_script(BatchCall *call, const RedisScript *script, int nargs, const char *const *args,
 			RedisDone done)
 {
-	RoomKeys names;
+	RoomKeys		  names;
 	const char *const keys[] = {names.room};
-	const char *all[2 + ARGS_MAX];
+	const char		 *all[2 + ARGS_MAX];
 
 	room_keys(&names, call->date.id, NULL);
 	all[0] = names.tag;
@@ -185,8 +185,8 @@ plan_unknown(void *arg)
 static void
 plan_replied(void *arg, const redisReply *reply, const char *errstr)
 {
-	Batch batch = {0};
-	BatchView view = {0};
+	Batch		batch = {0};
+	BatchView	view = {0};
 	const char *word = room_word(reply, errstr, "batch_plan");
 
 	if (word == NULL)
@@ -228,11 +228,13 @@ commit_unknown(void *arg)
 static void
 commit_replied(void *arg, const redisReply *reply, const char *errstr)
 {
-	BatchCall *call = arg;
+	BatchCall  *call = arg;
 	const char *word = room_word(reply, errstr, "batch_commit");
 
-	call->committed(call->arg, word == NULL ? BATCH_UNKNOWN
-					: strcmp(word, "ok") == 0 ? BATCH_OK : BATCH_UNSETTLED);
+	call->committed(call->arg,
+					word == NULL				  ? BATCH_UNKNOWN
+						: strcmp(word, "ok") == 0 ? BATCH_OK
+												  : BATCH_UNSETTLED);
 	free(call);
 }
 
@@ -245,11 +247,12 @@ settle_failed(void *arg)
 static void
 settle_read(void *arg, const PGresult *res, const char *errstr)
 {
-	BatchCall *call = arg;
-	char slot_ms[ROOM_NUMBER_BYTES];
-	char claim_ms[ROOM_NUMBER_BYTES];
-	char pass_seconds[ROOM_NUMBER_BYTES];
-	const char *args[] = {call->lead ? "1" : "0", slot_ms, NULL, NULL, NULL, claim_ms, pass_seconds};
+	BatchCall  *call = arg;
+	char		slot_ms[ROOM_NUMBER_BYTES];
+	char		claim_ms[ROOM_NUMBER_BYTES];
+	char		pass_seconds[ROOM_NUMBER_BYTES];
+	const char *args[] = {
+		call->lead ? "1" : "0", slot_ms, NULL, NULL, NULL, claim_ms, pass_seconds};
 
 	if (errstr != NULL || PQntuples(res) != 1)
 	{

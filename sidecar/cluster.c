@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Connections and the map. hiredis 0.14 has no time-outs of its own: connecting and reading the map have timers
- * here, and the caller reports late calls. A lost connection is opened again at once, then with a growing
- * delay; a node that could not be reached is down until the next attempt, so that callers need not wait for
- * it. Nodes that are neither named by the configuration nor masters are forgotten when nothing is under way.
+ * Connections and the map. hiredis 0.14 has no time-outs of its own: connecting and reading the
+ * map have timers here, and the caller reports late calls. A lost connection is opened again at
+ * once, then with a growing delay; a node that could not be reached is down until the next
+ * attempt, so that callers need not wait for it. Nodes that are neither named by the
+ * configuration nor masters are forgotten when nothing is under way.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,59 +27,59 @@
 
 struct ClusterNode
 {
-	Cluster *cluster;
-	SlotAddress address;
+	Cluster			  *cluster;
+	SlotAddress		   address;
 	redisAsyncContext *context; /* NULL while there is no connection, not even a beginning one */
-	bool connected;
-	bool down;
-	bool seed;		  /* named by the configuration */
-	bool owner;		  /* masters some slots in the newest map */
-	uint32_t scripts; /* see cluster_scripts() */
-	int pending;	  /* replies that hiredis owes */
-	int64_t heard_ms;
-	int delay_ms;
-	struct event *timer; /* the deadline of connecting, or the next attempt */
+	bool			   connected;
+	bool			   down;
+	bool			   seed;	/* named by the configuration */
+	bool			   owner;	/* masters some slots in the newest map */
+	uint32_t		   scripts; /* see cluster_scripts() */
+	int				   pending; /* replies that hiredis owes */
+	int64_t			   heard_ms;
+	int				   delay_ms;
+	struct event	  *timer; /* the deadline of connecting, or the next attempt */
 };
 
 struct Cluster
 {
 	struct event_base *base;
-	int timeout_ms;
-	bool closing;
-	ClusterNode *nodes[CLUSTER_NODES_MAX];
-	int node_count;
-	ClusterNode *masters[SLOTMAP_SLOTS];
-	int slots_covered;
-	ClusterNode *map_source; /* the node that is being asked for the map */
-	int map_next;			 /* where the search for a node to ask goes on */
-	int64_t map_asked_ms;
-	struct event *map_timer; /* the next reading, or the deadline of this one */
+	int				   timeout_ms;
+	bool			   closing;
+	ClusterNode		  *nodes[CLUSTER_NODES_MAX];
+	int				   node_count;
+	ClusterNode		  *masters[SLOTMAP_SLOTS];
+	int				   slots_covered;
+	ClusterNode		  *map_source; /* the node that is being asked for the map */
+	int				   map_next;   /* where the search for a node to ask goes on */
+	int64_t			   map_asked_ms;
+	struct event	  *map_timer; /* the next reading, or the deadline of this one */
 };
 
 typedef struct MapDraft
 {
-	Cluster *cluster;
+	Cluster		*cluster;
 	ClusterNode *masters[SLOTMAP_SLOTS];
 } MapDraft;
 
-static int64_t now_ms(void);
-static void timer_arm(struct event *timer, int64_t delay_ms);
-static bool cluster_add_seeds(Cluster *cluster, const char *nodes);
-static void call_reply(redisAsyncContext *context, void *reply, void *arg);
-static void node_free(ClusterNode *node);
-static void node_connect(ClusterNode *node);
-static void node_connected(const redisAsyncContext *context, int status);
-static void node_disconnected(const redisAsyncContext *context, int status);
-static void node_gone(ClusterNode *node, const redisAsyncContext *context);
-static void node_failed(ClusterNode *node, const char *why);
-static void node_timer(evutil_socket_t fd, short what, void *arg);
-static void node_drop(ClusterNode *node, const char *why);
-static void map_timer(evutil_socket_t fd, short what, void *arg);
+static int64_t		now_ms(void);
+static void			timer_arm(struct event *timer, int64_t delay_ms);
+static bool			cluster_add_seeds(Cluster *cluster, const char *nodes);
+static void			call_reply(redisAsyncContext *context, void *reply, void *arg);
+static void			node_free(ClusterNode *node);
+static void			node_connect(ClusterNode *node);
+static void			node_connected(const redisAsyncContext *context, int status);
+static void			node_disconnected(const redisAsyncContext *context, int status);
+static void			node_gone(ClusterNode *node, const redisAsyncContext *context);
+static void			node_failed(ClusterNode *node, const char *why);
+static void			node_timer(evutil_socket_t fd, short what, void *arg);
+static void			node_drop(ClusterNode *node, const char *why);
+static void			map_timer(evutil_socket_t fd, short what, void *arg);
 static ClusterNode *map_choose(Cluster *cluster);
-static void map_reply(redisAsyncContext *context, void *reply, void *arg);
-static bool map_read(Cluster *cluster, ClusterNode *source, const redisReply *reply);
-static void map_range(void *arg, int first, int last, const SlotAddress *master);
-static void map_install(MapDraft *draft, int covered);
+static void			map_reply(redisAsyncContext *context, void *reply, void *arg);
+static bool			map_read(Cluster *cluster, ClusterNode *source, const redisReply *reply);
+static void			map_range(void *arg, int first, int last, const SlotAddress *master);
+static void			map_install(MapDraft *draft, int covered);
 
 Cluster *
 cluster_open(struct event_base *base, const char *nodes, int timeout_ms)
@@ -239,8 +240,8 @@ cluster_add_seeds(Cluster *cluster, const char *nodes)
 {
 	while (*(nodes += strspn(nodes, ", \t")) != '\0')
 	{
-		size_t len = strcspn(nodes, ", \t");
-		SlotAddress address;
+		size_t		 len = strcspn(nodes, ", \t");
+		SlotAddress	 address;
 		ClusterNode *node;
 
 		if (!slotmap_address(nodes, len, &address) || address.host[0] == '\0' ||
@@ -269,7 +270,7 @@ call_reply(redisAsyncContext *context, void *reply, void *arg)
 static void
 node_free(ClusterNode *node)
 {
-	Cluster *cluster = node->cluster;
+	Cluster			  *cluster = node->cluster;
 	redisAsyncContext *context = node->context;
 
 	if (context != NULL)
@@ -337,7 +338,10 @@ node_disconnected(const redisAsyncContext *context, int status)
 		node_gone(context->data, context);
 }
 
-/* Comes once with each operation of the lost connection and once at its end; only the first counts. */
+/*
+ * Comes once with each operation of the lost connection and once at its end; only the first
+ * counts.
+ */
 static void
 node_gone(ClusterNode *node, const redisAsyncContext *context)
 {
@@ -400,7 +404,7 @@ node_drop(ClusterNode *node, const char *why)
 static void
 map_timer(evutil_socket_t fd, short what, void *arg)
 {
-	Cluster *cluster = arg;
+	Cluster		*cluster = arg;
 	ClusterNode *node;
 
 	(void) fd;
@@ -427,7 +431,7 @@ map_choose(Cluster *cluster)
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < cluster->node_count; i++)
 		{
-			int index = (cluster->map_next + i) % cluster->node_count;
+			int			 index = (cluster->map_next + i) % cluster->node_count;
 			ClusterNode *node = cluster->nodes[index];
 
 			if (round == 1 && node->context == NULL && !node->down)
@@ -444,7 +448,7 @@ static void
 map_reply(redisAsyncContext *context, void *reply, void *arg)
 {
 	ClusterNode *node = arg;
-	Cluster *cluster = node->cluster;
+	Cluster		*cluster = node->cluster;
 
 	node->pending--;
 	cluster->map_source = NULL;
@@ -463,7 +467,7 @@ static bool
 map_read(Cluster *cluster, ClusterNode *source, const redisReply *reply)
 {
 	MapDraft *draft = calloc(1, sizeof(MapDraft));
-	int covered;
+	int		  covered;
 
 	draft->cluster = cluster;
 	if (reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "cluster support disabled") != NULL)
@@ -482,7 +486,7 @@ map_read(Cluster *cluster, ClusterNode *source, const redisReply *reply)
 static void
 map_range(void *arg, int first, int last, const SlotAddress *master)
 {
-	MapDraft *draft = arg;
+	MapDraft	*draft = arg;
 	ClusterNode *node = cluster_node(draft->cluster, master);
 
 	for (int slot = first; slot <= last; slot++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The nodes of a Redis Cluster and the map from slots to masters: one pipelined connection per node,
- * reopened by itself, and the map read again on a timer, on a redirection and on every lost connection.
- * It knows nothing of what the commands mean: redis.c decides what is tried again.
+ * The nodes of a Redis Cluster and the map from slots to masters: one pipelined connection per
+ * node, reopened by itself, and the map read again on a timer, on a redirection and on every lost
+ * connection. It knows nothing of what the commands mean: redis.c decides what is tried again.
  */
 #ifndef CONCERT_CLUSTER_H
 #define CONCERT_CLUSTER_H
@@ -18,22 +18,22 @@
 
 #define CLUSTER_NODES_MAX 64
 
-typedef struct Cluster Cluster;
+typedef struct Cluster	   Cluster;
 typedef struct ClusterNode ClusterNode;
 typedef struct ClusterCall ClusterCall;
 
 /*
- * call->node is the node that was asked. reply NULL: the connection is gone; sent then says whether the command may have been executed (the
- * connection had been open) or cannot have been.
+ * call->node is the node that was asked. reply NULL: the connection is gone; sent then says
+ * whether the command may have been executed (the connection had been open) or cannot have been.
  */
 typedef void (*ClusterReplied)(ClusterCall *call, const redisReply *reply, bool sent);
 
 /* Embedded in the caller's own struct, which lives until replied() was called. */
 struct ClusterCall
 {
-	ClusterNode *node; /* set by cluster_send(), and only by it */
+	ClusterNode	  *node; /* set by cluster_send(), and only by it */
 	ClusterReplied replied;
-	int64_t sent_ms;
+	int64_t		   sent_ms;
 };
 
 Cluster *cluster_open(struct event_base *base, const char *nodes, int timeout_ms);
@@ -51,7 +51,7 @@ bool cluster_hopeless(const Cluster *cluster);
 ClusterNode *cluster_master(Cluster *cluster, int slot);
 /* The node of that address, new if need be; NULL when there are too many. */
 ClusterNode *cluster_node(Cluster *cluster, const SlotAddress *address);
-const char *cluster_host(const ClusterNode *node);
+const char	*cluster_host(const ClusterNode *node);
 
 /* The last attempt to connect failed, and the next is not yet due. */
 bool cluster_is_down(const ClusterNode *node);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * A small array, replaced as a whole by each reading but for dates that have left it: they stay, closed, so
- * that their queues can say that the sale is over. Readings are one flight: many who ask cost one query.
+ * A small array, replaced as a whole by each reading but for dates that have left it: they stay,
+ * closed, so that their queues can say that the sale is over. Readings are one flight: many who
+ * ask cost one query.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,27 +41,27 @@ typedef struct Answer
 struct DateBook
 {
 	struct event_base *base;
-	Db *db;
-	Flight *readings;
-	struct event *timer;
-	int64_t read_ms; /* when the last reading succeeded */
-	SaleDate *dates;
-	int count;
+	Db				  *db;
+	Flight			  *readings;
+	struct event	  *timer;
+	int64_t			   read_ms; /* when the last reading succeeded */
+	SaleDate		  *dates;
+	int				   count;
 };
 
-static void book_answer(void *arg);
-static void book_timer(evutil_socket_t fd, short what, void *arg);
-static void book_refreshed(void *arg, bool ok);
-static bool book_start(void *owner, const char *key);
-static void book_read(void *arg, const PGresult *res, const char *errstr);
+static void		 book_answer(void *arg);
+static void		 book_timer(evutil_socket_t fd, short what, void *arg);
+static void		 book_refreshed(void *arg, bool ok);
+static bool		 book_start(void *owner, const char *key);
+static void		 book_read(void *arg, const PGresult *res, const char *errstr);
 static SaleDate *book_entry(DateBook *book, const char *date_id);
-static int64_t column(const PGresult *res, int row, DateColumn at);
+static int64_t	 column(const PGresult *res, int row, DateColumn at);
 
 DateBook *
 date_open(struct event_base *base, Db *db)
 {
 	const struct timeval at_once = {0};
-	DateBook *book = calloc(1, sizeof(DateBook));
+	DateBook			*book = calloc(1, sizeof(DateBook));
 
 	book->base = base;
 	book->db = db;
@@ -146,7 +147,7 @@ book_answer(void *arg)
 static void
 book_timer(evutil_socket_t fd, short what, void *arg)
 {
-	DateBook *book = arg;
+	DateBook			*book = arg;
 	const struct timeval again = {.tv_sec = REFRESH_MS / 1000, .tv_usec = REFRESH_MS % 1000 * 1000};
 
 	(void) fd;
@@ -175,7 +176,7 @@ static void
 book_read(void *arg, const PGresult *res, const char *errstr)
 {
 	DateBook *book = arg;
-	int64_t now_ms = date_now_ms();
+	int64_t	  now_ms = date_now_ms();
 
 	for (int i = 0; errstr == NULL && i < book->count; i++)
 		book->dates[i].listed = false;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Flights are few (dates under way), so they stand in a list; their waiters wait in the order of coming. */
+/*
+ * Flights are few (dates under way), so they stand in a list; their waiters wait in the order of
+ * coming.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +14,7 @@ typedef struct Waiter
 {
 	STAILQ_ENTRY(Waiter) link;
 	FlightDone done;
-	void *arg;
+	void	  *arg;
 } Waiter;
 
 STAILQ_HEAD(WaiterList, Waiter);
@@ -19,21 +22,21 @@ STAILQ_HEAD(WaiterList, Waiter);
 typedef struct Trip
 {
 	LIST_ENTRY(Trip) link;
-	Flight *flight;
-	char key[FLIGHT_KEY_BYTES];
-	bool under_way;
-	bool late;
+	Flight			 *flight;
+	char			  key[FLIGHT_KEY_BYTES];
+	bool			  under_way;
+	bool			  late;
 	struct WaiterList waiters;
-	int waiter_count;
-	struct event *timer;
+	int				  waiter_count;
+	struct event	 *timer;
 } Trip;
 
 struct Flight
 {
 	struct event_base *base;
-	int wait_ms;
-	FlightStart start;
-	void *owner;
+	int				   wait_ms;
+	FlightStart		   start;
+	void			  *owner;
 	LIST_HEAD(, Trip) trips;
 };
 
@@ -45,10 +48,10 @@ typedef struct Later
 
 static Trip *trip_find(const Flight *flight, const char *key);
 static Trip *trip_new(Flight *flight, const char *key);
-static void trip_free(Trip *trip);
-static void trip_late(evutil_socket_t fd, short what, void *arg);
-static void waiters_call(struct WaiterList *waiters, bool ok);
-static void later_run(evutil_socket_t fd, short what, void *arg);
+static void	 trip_free(Trip *trip);
+static void	 trip_late(evutil_socket_t fd, short what, void *arg);
+static void	 waiters_call(struct WaiterList *waiters, bool ok);
+static void	 later_run(evutil_socket_t fd, short what, void *arg);
 
 Flight *
 flight_open(struct event_base *base, int wait_ms, FlightStart start, void *owner)
@@ -79,8 +82,8 @@ flight_close(Flight *flight)
 void
 flight_join(Flight *flight, const char *key, FlightDone done, void *arg)
 {
-	Trip *trip = trip_find(flight, key);
-	Waiter *waiter = malloc(sizeof(Waiter));
+	Trip		  *trip = trip_find(flight, key);
+	Waiter		  *waiter = malloc(sizeof(Waiter));
 	struct timeval wait = {.tv_sec = flight->wait_ms / 1000,
 						   .tv_usec = flight->wait_ms % 1000 * 1000};
 
@@ -101,7 +104,7 @@ flight_join(Flight *flight, const char *key, FlightDone done, void *arg)
 void
 flight_land(Flight *flight, const char *key, bool ok)
 {
-	Trip *trip = trip_find(flight, key);
+	Trip			 *trip = trip_find(flight, key);
 	struct WaiterList waiters = STAILQ_HEAD_INITIALIZER(waiters);
 
 	if (trip == NULL)
@@ -122,7 +125,7 @@ flight_waiting(const Flight *flight, const char *key)
 void
 flight_later(struct event_base *base, void (*fn)(void *arg), void *arg)
 {
-	Later *later = malloc(sizeof(Later));
+	Later				*later = malloc(sizeof(Later));
 	const struct timeval now = {0};
 
 	*later = (Later){.fn = fn, .arg = arg};
@@ -135,8 +138,8 @@ trip_find(const Flight *flight, const char *key)
 	Trip *trip;
 
 	LIST_FOREACH(trip, &flight->trips, link)
-		if (strcmp(trip->key, key) == 0)
-			return trip;
+	if (strcmp(trip->key, key) == 0)
+		return trip;
 	return NULL;
 }
 
@@ -165,7 +168,7 @@ trip_free(Trip *trip)
 static void
 trip_late(evutil_socket_t fd, short what, void *arg)
 {
-	Trip *trip = arg;
+	Trip			 *trip = arg;
 	struct WaiterList waiters = STAILQ_HEAD_INITIALIZER(waiters);
 
 	(void) fd;
@@ -186,7 +189,7 @@ waiters_call(struct WaiterList *waiters, bool ok)
 	while ((waiter = STAILQ_FIRST(waiters)) != NULL)
 	{
 		FlightDone done = waiter->done;
-		void *arg = waiter->arg;
+		void	  *arg = waiter->arg;
 
 		STAILQ_REMOVE_HEAD(waiters, link);
 		free(waiter);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * One flight per key: whoever asks for the same thing while it is being fetched waits for the same answer. The
- * number of waiters and their time are bounded; a flight that takes longer goes on without them, and who
- * comes meanwhile is told no at once. Callbacks run from the event loop.
+ * One flight per key: whoever asks for the same thing while it is being fetched waits for the
+ * same answer. The number of waiters and their time are bounded; a flight that takes longer goes
+ * on without them, and who comes meanwhile is told no at once. Callbacks run from the event loop.
  */
 #ifndef CONCERT_FLIGHT_H
 #define CONCERT_FLIGHT_H
@@ -16,7 +16,10 @@
 
 typedef struct Flight Flight;
 
-/* Begins to fetch; flight_land() must follow from the loop. false: could not, nothing will follow. */
+/*
+ * Begins to fetch; flight_land() must follow from the loop. false: could not, nothing will
+ * follow.
+ */
 typedef bool (*FlightStart)(void *owner, const char *key);
 typedef void (*FlightDone)(void *arg, bool ok);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Calls the hold_*.lua scripts and turns their answers into results. A cold date is rebuilt in one flight: all
- * seats that are not free are marked in chunks, then hold_warm.lua sets the generation; marks carry their
- * fences, so that rebuilding beside live traffic, or twice at once, changes nothing that is newer.
+ * Calls the hold_*.lua scripts and turns their answers into results. A cold date is rebuilt in
+ * one flight: all seats that are not free are marked in chunks, then hold_warm.lua sets the
+ * generation; marks carry their fences, so that rebuilding beside live traffic, or twice at once,
+ * changes nothing that is newer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,16 +32,16 @@
 /* One hold_take(). */
 typedef struct Take
 {
-	Hold *hold;
-	HoldTaken done;
-	void *arg;
-	bool waited; /* for a rebuild, which is done once */
-	char date_id[UUID_BYTES];
-	char seats_key[KEY_BYTES];
-	char memory_key[KEY_BYTES]; /* "" without an idempotency key */
-	char user_id[UUID_BYTES];
-	char digest[DIGEST_CHARS + 1];
-	int seat_count;
+	Hold		*hold;
+	HoldTaken	 done;
+	void		*arg;
+	bool		 waited; /* for a rebuild, which is done once */
+	char		 date_id[UUID_BYTES];
+	char		 seats_key[KEY_BYTES];
+	char		 memory_key[KEY_BYTES]; /* "" without an idempotency key */
+	char		 user_id[UUID_BYTES];
+	char		 digest[DIGEST_CHARS + 1];
+	int			 seat_count;
 	const char **seat_ids; /* array and text follow in the same allocation */
 } Take;
 
@@ -49,38 +50,38 @@ typedef struct MarkJob
 {
 	void (*done)(void *arg, bool ok);
 	void *arg;
-	int chunks_left;
-	bool ok;
+	int	  chunks_left;
+	bool  ok;
 } MarkJob;
 
 typedef struct Rebuild
 {
 	Hold *hold;
-	char date_id[UUID_BYTES];
+	char  date_id[UUID_BYTES];
 } Rebuild;
 
-static void digest_hex(const char *bytes, size_t len, char *ret_hex);
+static void	 digest_hex(const char *bytes, size_t len, char *ret_hex);
 static Take *take_new(Hold *hold, const char *date_id, const char *user_id, int seat_count,
 					  const char *const *seat_ids);
-static void take_digest(Take *take);
-static int compare_ids(const void *left, const void *right);
-static void take_send(Take *take);
-static void take_replied(void *arg, const redisReply *reply, const char *errstr);
-static void take_refused(Take *take, const redisReply *reply);
-static void take_warm(void *arg, bool ok);
-static void take_fail(void *arg);
-static void take_finish(Take *take, HoldStatus status, int64_t fence,
-						const HoldRefusal *refusals, int refusal_count);
-static void release_replied(void *arg, const redisReply *reply, const char *errstr);
-static bool mark_send(Hold *hold, const char *seats_key, int count, const SeatMark *marks,
-					  MarkJob *job);
-static void mark_replied(void *arg, const redisReply *reply, const char *errstr);
-static void mark_settled(void *arg);
-static bool rebuild_start(void *owner, const char *date_id);
-static void rebuild_read(void *arg, const PGresult *res, const char *errstr);
-static void rebuild_marked(void *arg, bool ok);
-static void rebuild_warm(void *arg, const redisReply *reply, const char *errstr);
-static void rebuild_finish(Rebuild *rebuild, bool ok);
+static void	 take_digest(Take *take);
+static int	 compare_ids(const void *left, const void *right);
+static void	 take_send(Take *take);
+static void	 take_replied(void *arg, const redisReply *reply, const char *errstr);
+static void	 take_refused(Take *take, const redisReply *reply);
+static void	 take_warm(void *arg, bool ok);
+static void	 take_fail(void *arg);
+static void	 take_finish(Take *take, HoldStatus status, int64_t fence, const HoldRefusal *refusals,
+						 int refusal_count);
+static void	 release_replied(void *arg, const redisReply *reply, const char *errstr);
+static bool	 mark_send(Hold *hold, const char *seats_key, int count, const SeatMark *marks,
+					   MarkJob *job);
+static void	 mark_replied(void *arg, const redisReply *reply, const char *errstr);
+static void	 mark_settled(void *arg);
+static bool	 rebuild_start(void *owner, const char *date_id);
+static void	 rebuild_read(void *arg, const PGresult *res, const char *errstr);
+static void	 rebuild_marked(void *arg, bool ok);
+static void	 rebuild_warm(void *arg, const redisReply *reply, const char *errstr);
+static void	 rebuild_finish(Rebuild *rebuild, bool ok);
 
 Hold *
 hold_open(struct event_base *base, Redis *redis, Db *db, const HoldConfig *config)
@@ -125,7 +126,7 @@ hold_take(Hold *hold, const char *date_id, const char *user_id, const char *idem
 		  int seat_count, const char *const *seat_ids, HoldTaken done, void *arg)
 {
 	Take *take = take_new(hold, date_id, user_id, seat_count, seat_ids);
-	char key_hash[DIGEST_CHARS + 1];
+	char  key_hash[DIGEST_CHARS + 1];
 
 	take->done = done;
 	take->arg = arg;
@@ -146,9 +147,9 @@ void
 hold_release(Hold *hold, const char *date_id, const char *user_id, int64_t fence, int seat_count,
 			 const char *const *seat_ids)
 {
-	const char *args[2 + HOLD_SEATS_MAX];
-	char fence_text[NUMBER_BYTES];
-	char key[KEY_BYTES];
+	const char		 *args[2 + HOLD_SEATS_MAX];
+	char			  fence_text[NUMBER_BYTES];
+	char			  key[KEY_BYTES];
 	const char *const keys[] = {key};
 
 	if (seat_count < 1 || seat_count > HOLD_SEATS_MAX)
@@ -168,7 +169,7 @@ hold_mark(Hold *hold, const char *date_id, int count, const SeatMark *marks,
 		  void (*done)(void *arg, bool ok), void *arg)
 {
 	MarkJob *job = calloc(1, sizeof(MarkJob));
-	char key[KEY_BYTES];
+	char	 key[KEY_BYTES];
 
 	snprintf(key, sizeof(key), "{%s}:seats", date_id);
 	*job = (MarkJob){.done = done, .arg = arg, .chunks_left = 1, .ok = true};
@@ -190,7 +191,7 @@ static void
 digest_hex(const char *bytes, size_t len, char *ret_hex)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int digest_len = 0;
+	unsigned int  digest_len = 0;
 
 	EVP_Digest(bytes, len, digest, &digest_len, EVP_sha256(), NULL);
 	for (int i = 0; i < DIGEST_CHARS / 2; i++)
@@ -202,8 +203,8 @@ take_new(Hold *hold, const char *date_id, const char *user_id, int seat_count,
 		 const char *const *seat_ids)
 {
 	size_t count = seat_count < 0 ? 0 : (size_t) seat_count;
-	Take *take = calloc(1, sizeof(Take) + count * (sizeof(char *) + UUID_BYTES));
-	char *text = (char *) (take + 1) + count * sizeof(char *);
+	Take  *take = calloc(1, sizeof(Take) + count * (sizeof(char *) + UUID_BYTES));
+	char  *text = (char *) (take + 1) + count * sizeof(char *);
 
 	take->hold = hold;
 	take->seat_count = (int) count;
@@ -223,10 +224,10 @@ take_new(Hold *hold, const char *date_id, const char *user_id, int seat_count,
 static void
 take_digest(Take *take)
 {
-	size_t count = (size_t) take->seat_count;
+	size_t		 count = (size_t) take->seat_count;
 	const char **sorted = malloc((count + 1) * sizeof(*sorted));
-	char *joined = malloc(count * UUID_BYTES + 1);
-	char *at = joined;
+	char		*joined = malloc(count * UUID_BYTES + 1);
+	char		*at = joined;
 
 	memcpy(sorted, take->seat_ids, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), compare_ids);
@@ -246,11 +247,11 @@ compare_ids(const void *left, const void *right)
 static void
 take_send(Take *take)
 {
-	Hold *hold = take->hold;
-	const char *args[4 + HOLD_SEATS_MAX];
+	Hold			 *hold = take->hold;
+	const char		 *args[4 + HOLD_SEATS_MAX];
 	const char *const keys[] = {take->seats_key, take->memory_key};
-	char hold_ms[NUMBER_BYTES];
-	char life_ms[NUMBER_BYTES];
+	char			  hold_ms[NUMBER_BYTES];
+	char			  life_ms[NUMBER_BYTES];
 
 	snprintf(hold_ms, sizeof(hold_ms), "%d", hold->config.hold_seconds * 1000);
 	snprintf(life_ms, sizeof(life_ms), "%d", KEY_LIFE_MS);
@@ -267,7 +268,7 @@ take_send(Take *take)
 static void
 take_replied(void *arg, const redisReply *reply, const char *errstr)
 {
-	Take *take = arg;
+	Take	   *take = arg;
 	const char *word;
 
 	if (errstr != NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements < 1)
@@ -298,7 +299,7 @@ static void
 take_refused(Take *take, const redisReply *reply)
 {
 	HoldRefusal refusals[HOLD_SEATS_MAX];
-	int count = 0;
+	int			count = 0;
 
 	hold_count_lapsed(reply->element[1]);
 	for (size_t i = 2; i + 2 < reply->elements && count < HOLD_SEATS_MAX; i += 3)
@@ -381,11 +382,11 @@ static bool
 mark_send(Hold *hold, const char *seats_key, int count, const SeatMark *marks, MarkJob *job)
 {
 	const char *args[1 + CHUNK_SEATS * MARK_ARGS];
-	char letters[CHUNK_SEATS][2];
-	char fences[CHUNK_SEATS][NUMBER_BYTES];
-	char lives_ms[CHUNK_SEATS][NUMBER_BYTES];
-	char life_ms[NUMBER_BYTES];
-	int n = 0;
+	char		letters[CHUNK_SEATS][2];
+	char		fences[CHUNK_SEATS][NUMBER_BYTES];
+	char		lives_ms[CHUNK_SEATS][NUMBER_BYTES];
+	char		life_ms[NUMBER_BYTES];
+	int			n = 0;
 
 	snprintf(life_ms, sizeof(life_ms), "%d", KEY_LIFE_MS);
 	args[n++] = life_ms;
@@ -435,7 +436,7 @@ mark_settled(void *arg)
 static bool
 rebuild_start(void *owner, const char *date_id)
 {
-	Hold *hold = owner;
+	Hold	*hold = owner;
 	Rebuild *rebuild = calloc(1, sizeof(Rebuild));
 
 	rebuild->hold = hold;
@@ -449,7 +450,7 @@ rebuild_start(void *owner, const char *date_id)
 static void
 rebuild_read(void *arg, const PGresult *res, const char *errstr)
 {
-	Rebuild *rebuild = arg;
+	Rebuild	 *rebuild = arg;
 	SeatMark *marks;
 
 	if (errstr != NULL)
@@ -460,8 +461,8 @@ rebuild_read(void *arg, const PGresult *res, const char *errstr)
 		return;
 	}
 	marks = hold_marks_of(res);
-	log_event(LOG_INFO_LEVEL, "hold_rebuild", NULL, "{s:s, s:i}", "date", rebuild->date_id,
-			  "seats", PQntuples(res));
+	log_event(LOG_INFO_LEVEL, "hold_rebuild", NULL, "{s:s, s:i}", "date", rebuild->date_id, "seats",
+			  PQntuples(res));
 	hold_mark(rebuild->hold, rebuild->date_id, PQntuples(res), marks, rebuild_marked, rebuild);
 	free(marks);
 }
@@ -469,7 +470,7 @@ rebuild_read(void *arg, const PGresult *res, const char *errstr)
 SeatMark *
 hold_marks_of(const PGresult *res)
 {
-	int count = PQntuples(res);
+	int		  count = PQntuples(res);
 	SeatMark *marks = calloc((size_t) count + 1, sizeof(SeatMark));
 
 	for (int i = 0; i < count; i++)
@@ -486,16 +487,17 @@ hold_marks_of(const PGresult *res)
 static void
 rebuild_marked(void *arg, bool ok)
 {
-	Rebuild *rebuild = arg;
-	char key[KEY_BYTES];
-	char life_ms[NUMBER_BYTES];
+	Rebuild			 *rebuild = arg;
+	char			  key[KEY_BYTES];
+	char			  life_ms[NUMBER_BYTES];
 	const char *const keys[] = {key};
 	const char *const args[] = {life_ms};
 
 	snprintf(key, sizeof(key), "{%s}:seats", rebuild->date_id);
 	snprintf(life_ms, sizeof(life_ms), "%d", KEY_LIFE_MS);
-	if (!ok || !redis_script(rebuild->hold->redis, &rebuild->hold->warm, 1, keys, 1, args,
-							 rebuild_warm, rebuild))
+	if (!ok ||
+		!redis_script(rebuild->hold->redis, &rebuild->hold->warm, 1, keys, 1, args, rebuild_warm,
+					  rebuild))
 		rebuild_finish(rebuild, false);
 }
 

@@ -19,15 +19,15 @@
 struct Hold
 {
 	struct event_base *base;
-	Redis *redis;
-	Db *db;
-	HoldConfig config;
-	Flight *rebuilds;
-	RedisScript take;
-	RedisScript release;
-	RedisScript mark;
-	RedisScript warm;
-	RedisScript sweep;
+	Redis			  *redis;
+	Db				  *db;
+	HoldConfig		   config;
+	Flight			  *rebuilds;
+	RedisScript		   take;
+	RedisScript		   release;
+	RedisScript		   mark;
+	RedisScript		   warm;
+	RedisScript		   sweep;
 };
 
 /* Columns of sql_seat_states(). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Reads a date's hash page by page, asks the database for the seats of each page and repairs what differs.
- * An entry is repaired only if it still is what was read before the database was asked.
+ * Reads a date's hash page by page, asks the database for the seats of each page and repairs what
+ * differs. An entry is repaired only if it still is what was read before the database was asked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +12,10 @@
 #include "metrics.h"
 #include "sql.h"
 
-#define PAGE_COUNT "500"	/* a wish: Redis may send more, or all of a small hash */
-#define PAGES_MAX 10000		/* of one sweep */
-#define CHUNK_ENTRIES 200	/* of one script call */
-#define ENTRY_ARGS 6		/* seat, entry seen, state, user, fence, ms */
+#define PAGE_COUNT "500"  /* a wish: Redis may send more, or all of a small hash */
+#define PAGES_MAX 10000	  /* of one sweep */
+#define CHUNK_ENTRIES 200 /* of one script call */
+#define ENTRY_ARGS 6	  /* seat, entry seen, state, user, fence, ms */
 
 typedef struct Entry
 {
@@ -25,14 +25,14 @@ typedef struct Entry
 
 typedef struct Sweep
 {
-	Hold *hold;
-	char date_id[UUID_BYTES];
-	char key[KEY_BYTES];
-	char cursor[NUMBER_BYTES];
-	int pages;
-	Entry *entries; /* of this page, sorted by seat; their text follows in the same allocation */
-	int entry_count;
-	int chunks_left;
+	Hold	 *hold;
+	char	  date_id[UUID_BYTES];
+	char	  key[KEY_BYTES];
+	char	  cursor[NUMBER_BYTES];
+	int		  pages;
+	Entry	 *entries; /* of this page, sorted by seat; their text follows in the same allocation */
+	int		  entry_count;
+	int		  chunks_left;
 	HoldSweep result;
 	void (*done)(void *arg, const HoldSweep *sweep);
 	void *arg;
@@ -41,17 +41,17 @@ typedef struct Sweep
 static void sweep_page(Sweep *sweep);
 static void sweep_page_read(void *arg, const redisReply *reply, const char *errstr);
 static void sweep_keep(Sweep *sweep, const redisReply *fields);
-static int compare_entries(const void *left, const void *right);
+static int	compare_entries(const void *left, const void *right);
 static void sweep_ask(Sweep *sweep);
 static void sweep_compare(void *arg, const PGresult *res, const char *errstr);
 static bool sweep_send(Sweep *sweep, const Entry *entries, int count, const SeatMark *marks,
 					   int mark_count);
 static const SeatMark *find_mark(const SeatMark *marks, int count, const char *seat_id);
-static int compare_marks(const void *left, const void *right);
-static void sweep_replied(void *arg, const redisReply *reply, const char *errstr);
-static void sweep_chunk_end(void *arg);
-static void sweep_fail(void *arg);
-static void sweep_finish(Sweep *sweep, bool ok);
+static int			   compare_marks(const void *left, const void *right);
+static void			   sweep_replied(void *arg, const redisReply *reply, const char *errstr);
+static void			   sweep_chunk_end(void *arg);
+static void			   sweep_fail(void *arg);
+static void			   sweep_finish(Sweep *sweep, bool ok);
 
 void
 hold_sweep(Hold *hold, const char *date_id, void (*done)(void *arg, const HoldSweep *sweep),
@@ -105,7 +105,7 @@ static void
 sweep_keep(Sweep *sweep, const redisReply *fields)
 {
 	size_t bytes = 0;
-	char *text;
+	char  *text;
 
 	for (size_t i = 0; i < fields->elements; i++)
 		bytes += fields->element[i]->len + 1;
@@ -138,7 +138,7 @@ sweep_ask(Sweep *sweep)
 {
 	char *seat_ids = malloc((size_t) sweep->entry_count * UUID_BYTES + 3);
 	char *at = seat_ids;
-	bool sent;
+	bool  sent;
 
 	for (int i = 0; i < sweep->entry_count; i++)
 	{
@@ -155,9 +155,9 @@ sweep_ask(Sweep *sweep)
 static void
 sweep_compare(void *arg, const PGresult *res, const char *errstr)
 {
-	Sweep *sweep = arg;
+	Sweep	 *sweep = arg;
 	SeatMark *marks;
-	int mark_count;
+	int		  mark_count;
 
 	if (errstr != NULL)
 	{
@@ -172,8 +172,9 @@ sweep_compare(void *arg, const PGresult *res, const char *errstr)
 		int left = sweep->entry_count - at;
 
 		sweep->chunks_left++;
-		sweep->result.ok = sweep_send(sweep, sweep->entries + at,
-									  left < CHUNK_ENTRIES ? left : CHUNK_ENTRIES, marks, mark_count);
+		sweep->result.ok =
+			sweep_send(sweep, sweep->entries + at, left < CHUNK_ENTRIES ? left : CHUNK_ENTRIES,
+					   marks, mark_count);
 		if (!sweep->result.ok)
 			sweep->chunks_left--;
 	}
@@ -185,18 +186,19 @@ sweep_compare(void *arg, const PGresult *res, const char *errstr)
 static bool
 sweep_send(Sweep *sweep, const Entry *entries, int count, const SeatMark *marks, int mark_count)
 {
-	const char *args[CHUNK_ENTRIES * ENTRY_ARGS];
-	char letters[CHUNK_ENTRIES][2];
-	char fences[CHUNK_ENTRIES][NUMBER_BYTES];
-	char lives_ms[CHUNK_ENTRIES][NUMBER_BYTES];
+	const char		 *args[CHUNK_ENTRIES * ENTRY_ARGS];
+	char			  letters[CHUNK_ENTRIES][2];
+	char			  fences[CHUNK_ENTRIES][NUMBER_BYTES];
+	char			  lives_ms[CHUNK_ENTRIES][NUMBER_BYTES];
 	const char *const keys[] = {sweep->key};
-	int n = 0;
+	int				  n = 0;
 
 	for (int i = 0; i < count; i++)
 	{
 		const SeatMark *mark = find_mark(marks, mark_count, entries[i].seat_id);
 
-		snprintf(letters[i], sizeof(letters[i]), "%c", mark != NULL ? hold_letter(mark->state) : '-');
+		snprintf(letters[i], sizeof(letters[i]), "%c",
+				 mark != NULL ? hold_letter(mark->state) : '-');
 		snprintf(fences[i], sizeof(fences[i]), "%" PRId64, mark != NULL ? mark->fence : 0);
 		snprintf(lives_ms[i], sizeof(lives_ms[i]), "%" PRId64,
 				 mark != NULL ? hold_mark_life_ms(sweep->hold, mark) : 0);

@@ -84,6 +84,7 @@ static bool		  daemon_open_api(Daemon *daemon, unsigned roles);
 static bool		  daemon_open_signals(Daemon *daemon);
 static void		  daemon_close(Daemon *daemon);
 static HoldConfig hold_config(void);
+static RoomConfig room_config(void);
 static void		  daemon_configure(Daemon *daemon);
 static void		  on_stop(evutil_socket_t signal_number, short what, void *arg);
 static void		  on_reload(evutil_socket_t signal_number, short what, void *arg);
@@ -257,8 +258,7 @@ static bool
 daemon_open_room(Daemon *daemon, unsigned roles)
 {
 	const Options *options = options_current();
-	RoomConfig	   config = {.slot_seconds = options->room_slot_seconds,
-							 .lease_places = options->room_lease_places};
+	RoomConfig	   config = room_config();
 	char		   errstr[OPTIONS_ERROR_BYTES];
 
 	if ((roles & (ROLE_API | ROLE_ADMISSION)) == 0)
@@ -376,7 +376,16 @@ hold_config(void)
 
 	return (HoldConfig){.hold_seconds = options->hold_hold_seconds,
 						.sold_mark_seconds = options->hold_mark_seconds,
-						.blocked_mark_seconds = options->hold_mark_seconds};
+						.blocked_mark_seconds = options->hold_blocked_seconds};
+}
+
+static RoomConfig
+room_config(void)
+{
+	const Options *options = options_current();
+
+	return (RoomConfig){.slot_seconds = options->room_slot_seconds,
+						.lease_places = options->room_lease_places};
 }
 
 /* What SIGHUP changes in parts that keep a copy of their options. */
@@ -385,11 +394,14 @@ daemon_configure(Daemon *daemon)
 {
 	const Options *options = options_current();
 	HoldConfig	   hold = hold_config();
+	RoomConfig	   room = room_config();
 	char		   errstr[OPTIONS_ERROR_BYTES];
 
 	log_set_level((LogLevel) options->log_level);
 	if (daemon->hold != NULL)
 		hold_configure(daemon->hold, &hold);
+	if (daemon->room != NULL)
+		room_configure(daemon->room, &room);
 	if (daemon->keys != NULL &&
 		!token_reload(daemon->keys, options->keys_pass_file, errstr, sizeof(errstr)))
 		log_event(LOG_ERROR_LEVEL, "keys_unusable", NULL, "{s:s, s:s}", "file",

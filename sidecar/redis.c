@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Operations. One is PARKED (waits for the map or for a second try), SENT (cluster.c owes its reply),
- * REFUSED (answered in the next turn of the loop) or answered; one that was answered by its deadline while
- * SENT stays until its reply or its connection is gone. All have the same timeout, so the oldest is always
- * the first to be late and one timer serves all. Tried again is only what no server can have executed.
+ * Operations. One is PARKED (waits for the map or for a second try), SENT (cluster.c owes its
+ * reply), REFUSED (answered in the next turn of the loop) or answered; one that was answered by
+ * its deadline while SENT stays until its reply or its connection is gone. All have the same
+ * timeout, so the oldest is always the first to be late and one timer serves all. Tried again is
+ * only what no server can have executed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,48 +29,48 @@ TAILQ_HEAD(OpList, Op);
 
 typedef struct Op
 {
-	ClusterCall call; /* first: a reply finds its operation by it */
+	ClusterCall call;	 /* first: a reply finds its operation by it */
 	TAILQ_ENTRY(Op) age; /* in redis->ops until answered */
 	TAILQ_ENTRY(Op) queue;
 	struct OpList *queue_of; /* redis->parked, redis->refused or NULL */
-	Redis *redis;
-	RedisDone done;
-	void *arg;
-	const char *why; /* it is refused */
-	bool answered;
-	int64_t since_ms;
-	int64_t retry_ms;
-	int tries;
-	int slot;
-	int script; /* index, or -1 */
-	int argc;
-	const char **argv; /* both arrays and the text follow in the same allocation */
-	size_t *lens;
+	Redis		  *redis;
+	RedisDone	   done;
+	void		  *arg;
+	const char	  *why; /* it is refused */
+	bool		   answered;
+	int64_t		   since_ms;
+	int64_t		   retry_ms;
+	int			   tries;
+	int			   slot;
+	int			   script; /* index, or -1 */
+	int			   argc;
+	const char	 **argv; /* both arrays and the text follow in the same allocation */
+	size_t		  *lens;
 } Op;
 
 typedef struct Words
 {
-	int n;
+	int				   n;
 	const char *const *values;
-	const size_t *lens; /* NULL: C strings */
+	const size_t	  *lens; /* NULL: C strings */
 } Words;
 
 typedef struct Script
 {
 	char *name;
 	char *text;
-	char sha1[SHA1_HEX_BYTES];
+	char  sha1[SHA1_HEX_BYTES];
 } Script;
 
 struct Redis
 {
-	Cluster *cluster;
-	int timeout_ms;
-	bool closing;
-	Script scripts[SCRIPTS_MAX];
-	int script_count;
+	Cluster		 *cluster;
+	int			  timeout_ms;
+	bool		  closing;
+	Script		  scripts[SCRIPTS_MAX];
+	int			  script_count;
 	struct OpList ops;
-	int op_count;
+	int			  op_count;
 	struct event *late_timer;
 	struct OpList parked;
 	struct event *parked_timer;
@@ -78,31 +79,31 @@ struct Redis
 };
 
 static int64_t now_ms(void);
-static void timer_arm(struct event *timer, int64_t delay_ms);
-static int redis_script_index(Redis *redis, const RedisScript *script);
-static Op *op_new(Redis *redis, const Words *words, int words_count, RedisDone done, void *arg);
-static size_t words_len(const Words *words, int i);
-static void op_accept(Op *op);
-static void op_send(Op *op);
-static void op_send_to(Op *op, ClusterNode *node, bool asking);
-static void op_use_script(Op *op, ClusterNode *node);
-static void op_park(Op *op);
-static void op_refuse(Op *op, const char *why);
-static void op_replied(ClusterCall *call, const redisReply *reply, bool sent);
-static void op_error(Op *op, ClusterNode *node, const redisReply *reply);
-static bool op_may_pass(const char *error);
-static void op_redirect(Op *op, ClusterNode *from, const redisReply *reply, bool asking);
-static void op_answer(Op *op, const redisReply *reply, const char *errstr);
-static void op_finish(Op *op, const redisReply *reply, const char *errstr);
-static void ops_late(evutil_socket_t fd, short what, void *arg);
-static void ops_retry(evutil_socket_t fd, short what, void *arg);
-static void ops_refuse(evutil_socket_t fd, short what, void *arg);
+static void	   timer_arm(struct event *timer, int64_t delay_ms);
+static int	   redis_script_index(Redis *redis, const RedisScript *script);
+static Op	  *op_new(Redis *redis, const Words *words, int words_count, RedisDone done, void *arg);
+static size_t  words_len(const Words *words, int i);
+static void	   op_accept(Op *op);
+static void	   op_send(Op *op);
+static void	   op_send_to(Op *op, ClusterNode *node, bool asking);
+static void	   op_use_script(Op *op, ClusterNode *node);
+static void	   op_park(Op *op);
+static void	   op_refuse(Op *op, const char *why);
+static void	   op_replied(ClusterCall *call, const redisReply *reply, bool sent);
+static void	   op_error(Op *op, ClusterNode *node, const redisReply *reply);
+static bool	   op_may_pass(const char *error);
+static void	   op_redirect(Op *op, ClusterNode *from, const redisReply *reply, bool asking);
+static void	   op_answer(Op *op, const redisReply *reply, const char *errstr);
+static void	   op_finish(Op *op, const redisReply *reply, const char *errstr);
+static void	   ops_late(evutil_socket_t fd, short what, void *arg);
+static void	   ops_retry(evutil_socket_t fd, short what, void *arg);
+static void	   ops_refuse(evutil_socket_t fd, short what, void *arg);
 
 Redis *
 redis_open(struct event_base *base, const char *nodes, int timeout_ms)
 {
 	Cluster *cluster = cluster_open(base, nodes, timeout_ms);
-	Redis *redis;
+	Redis	*redis;
 
 	if (cluster == NULL)
 		return NULL;
@@ -141,11 +142,11 @@ redis_close(Redis *redis)
 }
 
 bool
-redis_command(Redis *redis, const char *key, int argc, const char *const *argv,
-			  const size_t *lens, RedisDone done, void *arg)
+redis_command(Redis *redis, const char *key, int argc, const char *const *argv, const size_t *lens,
+			  RedisDone done, void *arg)
 {
 	const Words words[] = {{argc, argv, lens}};
-	Op *op = op_new(redis, words, 1, done, arg);
+	Op		   *op = op_new(redis, words, 1, done, arg);
 
 	if (op == NULL)
 		return false;
@@ -156,14 +157,14 @@ redis_command(Redis *redis, const char *key, int argc, const char *const *argv,
 }
 
 bool
-redis_script(Redis *redis, const RedisScript *script, int nkeys, const char *const *keys,
-			 int nargs, const char *const *args, RedisDone done, void *arg)
+redis_script(Redis *redis, const RedisScript *script, int nkeys, const char *const *keys, int nargs,
+			 const char *const *args, RedisDone done, void *arg)
 {
-	int index = redis_script_index(redis, script);
-	char nkeys_text[16];
+	int				  index = redis_script_index(redis, script);
+	char			  nkeys_text[16];
 	const char *const head[] = {"", "", nkeys_text}; /* each sending sets the first two */
-	const Words words[] = {{3, head, NULL}, {nkeys, keys, NULL}, {nargs, args, NULL}};
-	Op *op;
+	const Words		  words[] = {{3, head, NULL}, {nkeys, keys, NULL}, {nargs, args, NULL}};
+	Op				 *op;
 
 	snprintf(nkeys_text, sizeof(nkeys_text), "%d", nkeys);
 	if (index < 0 || nkeys < 1 || (op = op_new(redis, words, 3, done, arg)) == NULL)
@@ -178,7 +179,7 @@ RedisScript
 redis_script_join(const char *name, const char *common, const char *text)
 {
 	size_t size = strlen(common) + strlen(text) + 1;
-	char *whole = malloc(size);
+	char  *whole = malloc(size);
 
 	if (whole != NULL)
 		snprintf(whole, size, "%s%s", common, text);
@@ -228,8 +229,8 @@ static int
 redis_script_index(Redis *redis, const RedisScript *script)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int len = 0;
-	Script *slot = &redis->scripts[redis->script_count];
+	unsigned int  len = 0;
+	Script		 *slot = &redis->scripts[redis->script_count];
 
 	for (int i = 0; i < redis->script_count; i++)
 		if (strcmp(redis->scripts[i].name, script->name) == 0 &&
@@ -250,9 +251,9 @@ static Op *
 op_new(Redis *redis, const Words *words, int words_count, RedisDone done, void *arg)
 {
 	size_t bytes = 0;
-	int argc = 0;
-	char *text;
-	Op *op;
+	int	   argc = 0;
+	char  *text;
+	Op	  *op;
 
 	for (int w = 0; w < words_count; w++)
 	{
@@ -304,7 +305,7 @@ op_accept(Op *op)
 static void
 op_send(Op *op)
 {
-	Cluster *cluster = op->redis->cluster;
+	Cluster		*cluster = op->redis->cluster;
 	ClusterNode *node = cluster_master(cluster, op->slot);
 
 	if (node != NULL && !cluster_is_down(node))
@@ -335,8 +336,8 @@ static void
 op_use_script(Op *op, ClusterNode *node)
 {
 	const Script *script = &op->redis->scripts[op->script];
-	uint32_t *cached = cluster_scripts(node);
-	bool hit = (*cached & 1u << op->script) != 0;
+	uint32_t	 *cached = cluster_scripts(node);
+	bool		  hit = (*cached & 1u << op->script) != 0;
 
 	op->argv[0] = hit ? "EVALSHA" : "EVAL";
 	op->argv[1] = hit ? script->sha1 : script->text;
@@ -372,7 +373,7 @@ op_refuse(Op *op, const char *why)
 static void
 op_replied(ClusterCall *call, const redisReply *reply, bool sent)
 {
-	Op *op = (Op *) call;
+	Op			*op = (Op *) call;
 	ClusterNode *node = call->node;
 
 	call->node = NULL;
@@ -429,10 +430,10 @@ op_may_pass(const char *error)
 static void
 op_redirect(Op *op, ClusterNode *from, const redisReply *reply, bool asking)
 {
-	Cluster *cluster = op->redis->cluster;
-	SlotAddress address;
+	Cluster		*cluster = op->redis->cluster;
+	SlotAddress	 address;
 	ClusterNode *node;
-	int slot;
+	int			 slot;
 
 	if (!slotmap_redirect(reply->str, cluster_host(from), &slot, &address) ||
 		(node = cluster_node(cluster, &address)) == NULL)
@@ -451,7 +452,7 @@ op_redirect(Op *op, ClusterNode *from, const redisReply *reply, bool asking)
 static void
 op_answer(Op *op, const redisReply *reply, const char *errstr)
 {
-	Redis *redis = op->redis;
+	Redis	   *redis = op->redis;
 	const char *outcome = reply == NULL ? "lost" : errstr != NULL ? "error" : "ok";
 
 	op->answered = true;
@@ -477,16 +478,16 @@ op_finish(Op *op, const redisReply *reply, const char *errstr)
 static void
 ops_late(evutil_socket_t fd, short what, void *arg)
 {
-	Redis *redis = arg;
+	Redis  *redis = arg;
 	int64_t now = now_ms();
-	Op *op;
+	Op	   *op;
 
 	(void) fd;
 	(void) what;
 	while ((op = TAILQ_FIRST(&redis->ops)) != NULL && op->since_ms + redis->timeout_ms <= now)
 	{
 		ClusterNode *node = op->call.node;
-		int64_t sent_ms = op->call.sent_ms;
+		int64_t		 sent_ms = op->call.sent_ms;
 
 		if (node == NULL)
 			op_finish(op, NULL, "deadline passed");
@@ -502,9 +503,9 @@ ops_late(evutil_socket_t fd, short what, void *arg)
 static void
 ops_retry(evutil_socket_t fd, short what, void *arg)
 {
-	Redis *redis = arg;
+	Redis  *redis = arg;
 	int64_t now = now_ms();
-	Op *op;
+	Op	   *op;
 
 	(void) fd;
 	(void) what;
@@ -523,8 +524,8 @@ static void
 ops_refuse(evutil_socket_t fd, short what, void *arg)
 {
 	Redis *redis = arg;
-	Op *last = TAILQ_LAST(&redis->refused, OpList);
-	Op *op;
+	Op	  *last = TAILQ_LAST(&redis->refused, OpList);
+	Op	  *op;
 
 	(void) fd;
 	(void) what;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * A call is looked at in the loop's next turn: its date first, then the room_*.lua script. When Redis is cold, or has
- * no number left to give, the call waits for one flight that fills it (at most TRIES_MAX times), together
- * with all others of that date.
+ * A call is looked at in the loop's next turn: its date first, then the room_*.lua script. When
+ * Redis is cold, or has no number left to give, the call waits for one flight that fills it (at
+ * most TRIES_MAX times), together with all others of that date.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,10 +23,10 @@
 #include "lua_room_lease.h"
 #include "lua_room_leave.h"
 
-#define TRIES_MAX 10	/* of one call's script: cold, then a lease, both perhaps repeated */
-#define WAIT_MS 2000	/* for a lease or for a cold room to be filled */
-#define NEAR_MS 1000	/* how soon the people in front ask again */
-#define FAR_MS 8000		/* how soon the people far behind do */
+#define TRIES_MAX 10 /* of one call's script: cold, then a lease, both perhaps repeated */
+#define WAIT_MS 2000 /* for a lease or for a cold room to be filled */
+#define NEAR_MS 1000 /* how soon the people in front ask again */
+#define FAR_MS 8000	 /* how soon the people far behind do */
 #define FAR_POSITION 5000
 #define LEASE_MAX 100000
 #define JITTER_PERCENT 20
@@ -56,64 +56,64 @@ typedef enum CheckWord
 struct Room
 {
 	struct event_base *base;
-	Redis *redis;
-	Db *db;
-	const TokenKeys *keys;
-	DateBook *dates;
-	BatchDesk *batches;
-	RoomConfig config;
-	Flight *fillings; /* of cold rooms */
-	Flight *leases;
-	int lease_wanted; /* twice as many as waited for the last one */
-	RedisScript join;
-	RedisScript check;
-	RedisScript lease;
-	RedisScript leave;
+	Redis			  *redis;
+	Db				  *db;
+	const TokenKeys	  *keys;
+	DateBook		  *dates;
+	BatchDesk		  *batches;
+	RoomConfig		   config;
+	Flight			  *fillings; /* of cold rooms */
+	Flight			  *leases;
+	int				   lease_wanted; /* twice as many as waited for the last one */
+	RedisScript		   join;
+	RedisScript		   check;
+	RedisScript		   lease;
+	RedisScript		   leave;
 };
 
 /* One room_join() or room_check(). */
 typedef struct RoomCall
 {
-	Room *room;
-	CallKind kind;
-	bool valid; /* of a check: a place of ours, and the caller's own */
-	bool refreshed;
-	int tries;
-	Place place; /* date and user; the number once it is known */
-	RoomJoined joined;
+	Room	   *room;
+	CallKind	kind;
+	bool		valid; /* of a check: a place of ours, and the caller's own */
+	bool		refreshed;
+	int			tries;
+	Place		place; /* date and user; the number once it is known */
+	RoomJoined	joined;
 	RoomChecked checked;
-	void *arg;
+	void	   *arg;
 } RoomCall;
 
 typedef struct Lease
 {
 	Room *room;
-	char date_id[DATE_ID_BYTES];
+	char  date_id[DATE_ID_BYTES];
 } Lease;
 
 static RoomCall *call_new(Room *room, CallKind kind, void *arg);
-static void call_begin(void *arg);
-static void call_refreshed(void *arg, bool ok);
-static void call_need_no_admission(RoomCall *call);
-static void call_send(RoomCall *call);
-static void call_replied(void *arg, const redisReply *reply, const char *errstr);
-static void call_wait(RoomCall *call, Flight *flight);
-static void call_again(void *arg, bool ok);
-static void call_unavailable(void *arg);
-static void join_placed(RoomCall *call, const redisReply *reply, bool admitted);
-static void join_finish(RoomCall *call, RoomStatus status, const RoomPlace *place);
-static void check_admitted(RoomCall *call, const redisReply *reply);
-static void check_finish(RoomCall *call, RoomCheck *check);
-static void check_state(RoomCall *call, RoomState state);
-static int room_refresh_ms(const Room *room, const char *date_id, int64_t position);
-static bool filling_start(void *owner, const char *date_id);
-static void filling_done(void *arg, bool ok);
-static bool lease_start(void *owner, const char *date_id);
-static void lease_got(void *arg, const PGresult *res, const char *errstr);
-static void lease_put(void *arg, const redisReply *reply, const char *errstr);
-static void lease_finish(Lease *lease, bool ok);
-static void lease_ignored(void *arg, bool ok);
-static void leave_replied(void *arg, const redisReply *reply, const char *errstr);
+static void		 call_begin(void *arg);
+static void		 call_refreshed(void *arg, bool ok);
+static void		 call_need_no_admission(RoomCall *call);
+static void		 call_send(RoomCall *call);
+static void		 call_replied(void *arg, const redisReply *reply, const char *errstr);
+static void		 call_wait(RoomCall *call, Flight *flight);
+static void		 call_again(void *arg, bool ok);
+static void		 call_unavailable(void *arg);
+static void		 join_placed(RoomCall *call, const redisReply *reply, bool admitted);
+static void		 join_finish(RoomCall *call, RoomStatus status, const RoomPlace *place);
+static void		 check_admitted(RoomCall *call, const redisReply *reply);
+static void		 check_finish(RoomCall *call, RoomCheck *check);
+static void		 check_state(RoomCall *call, RoomState state);
+static int		 room_refresh_ms(const Room *room, const char *date_id, int64_t position);
+static bool		 filling_start(void *owner, const char *date_id);
+static void		 filling_done(void *arg, bool ok);
+static bool		 lease_start(void *owner, const char *date_id);
+static void		 lease_got(void *arg, const PGresult *res, const char *errstr);
+static void		 lease_put(void *arg, const redisReply *reply, const char *errstr);
+static void		 lease_finish(Lease *lease, bool ok);
+static void		 lease_ignored(void *arg, bool ok);
+static void		 leave_replied(void *arg, const redisReply *reply, const char *errstr);
 
 Room *
 room_open(struct event_base *base, Redis *redis, Db *db, const TokenKeys *keys,
@@ -177,14 +177,14 @@ room_check(Room *room, const char *place_token, const char *user_id, RoomChecked
 
 	call->checked = done;
 	call->valid = token_read_place(room->keys, place_token, &call->place) &&
-				  (user_id == NULL || strcmp(user_id, call->place.user_id) == 0);
+		(user_id == NULL || strcmp(user_id, call->place.user_id) == 0);
 	flight_later(room->base, call_begin, call);
 }
 
 void
 room_leave(Room *room, const char *date_id, const char *user_id)
 {
-	RoomKeys names;
+	RoomKeys		  names;
 	const char *const keys[] = {names.room, names.bucket};
 	const char *const args[] = {names.tag, ROOM_LIFE_MS, user_id};
 
@@ -221,9 +221,9 @@ call_new(Room *room, CallKind kind, void *arg)
 static void
 call_begin(void *arg)
 {
-	RoomCall *call = arg;
+	RoomCall	   *call = arg;
 	const SaleDate *date = date_find(call->room->dates, call->place.date_id);
-	DatePhase phase = date_phase(date);
+	DatePhase		phase = date_phase(date);
 
 	if (!call->valid)
 		check_state(call, ROOM_STATE_INVALID);
@@ -257,7 +257,7 @@ static void
 call_need_no_admission(RoomCall *call)
 {
 	RoomPlace place = {.created = false, .state = ROOM_STATE_ADMITTED};
-	char text[TOKEN_TEXT_MAX];
+	char	  text[TOKEN_TEXT_MAX];
 
 	if (call->kind == CALL_CHECK)
 	{
@@ -279,26 +279,26 @@ call_need_no_admission(RoomCall *call)
 static void
 call_send(RoomCall *call)
 {
-	Room *room = call->room;
-	bool joins = call->kind == CALL_JOIN;
-	char number[ROOM_NUMBER_BYTES];
-	RoomKeys names;
+	Room			 *room = call->room;
+	bool			  joins = call->kind == CALL_JOIN;
+	char			  number[ROOM_NUMBER_BYTES];
+	RoomKeys		  names;
 	const char *const keys[] = {names.room, names.bucket};
 	const char *const args[] = {names.tag, ROOM_LIFE_MS, call->place.user_id, number};
 
 	room_keys(&names, call->place.date_id, call->place.user_id);
 	snprintf(number, sizeof(number), "%" PRId64, call->place.number);
 	call->tries++;
-	if (!redis_script(room->redis, joins ? &room->join : &room->check, 2, keys, joins ? 3 : 4,
-					  args, call_replied, call))
+	if (!redis_script(room->redis, joins ? &room->join : &room->check, 2, keys, joins ? 3 : 4, args,
+					  call_replied, call))
 		flight_later(room->base, call_unavailable, call);
 }
 
 static void
 call_replied(void *arg, const redisReply *reply, const char *errstr)
 {
-	RoomCall *call = arg;
-	Room *room = call->room;
+	RoomCall   *call = arg;
+	Room	   *room = call->room;
 	const char *word =
 		room_word(reply, errstr, call->kind == CALL_JOIN ? "room_join" : "room_check");
 
@@ -356,9 +356,9 @@ call_unavailable(void *arg)
 static void
 join_placed(RoomCall *call, const redisReply *reply, bool admitted)
 {
-	Room *room = call->room;
+	Room	 *room = call->room;
 	RoomPlace place = {.state = admitted ? ROOM_STATE_ADMITTED : ROOM_STATE_WAITING};
-	char text[TOKEN_TEXT_MAX];
+	char	  text[TOKEN_TEXT_MAX];
 
 	if (room_int(reply, JOIN_LEFT) < room->config.lease_places / 2)
 		flight_join(room->leases, call->place.date_id, lease_ignored, NULL);
@@ -388,11 +388,11 @@ join_finish(RoomCall *call, RoomStatus status, const RoomPlace *place)
 static void
 check_admitted(RoomCall *call, const redisReply *reply)
 {
-	int64_t issued_ms = room_int(reply, CHECK_ISSUED_MS);
-	int64_t left_ms = room_int(reply, CHECK_LEFT_MS) - issued_ms % 1000;
+	int64_t	  issued_ms = room_int(reply, CHECK_ISSUED_MS);
+	int64_t	  left_ms = room_int(reply, CHECK_LEFT_MS) - issued_ms % 1000;
 	RoomCheck check = {.state = ROOM_STATE_ADMITTED};
-	char text[TOKEN_TEXT_MAX];
-	Pass pass = {.number = call->place.number, .issued_seconds = issued_ms / 1000};
+	char	  text[TOKEN_TEXT_MAX];
+	Pass	  pass = {.number = call->place.number, .issued_seconds = issued_ms / 1000};
 
 	pass.expires_seconds = pass.issued_seconds + room_int(reply, CHECK_PASS_SECONDS);
 	strcpy(pass.date_id, call->place.date_id);
@@ -440,16 +440,17 @@ check_state(RoomCall *call, RoomState state)
 }
 
 /*
- * Growing with the position, with jitter downwards so that a crowd spreads out. Never so late that a presence
- * slot passes unheard, nor that half the time to claim is over before an admitted person asks.
+ * Growing with the position, with jitter downwards so that a crowd spreads out. Never so late
+ * that a presence slot passes unheard, nor that half the time to claim is over before an admitted
+ * person asks.
  */
 static int
 room_refresh_ms(const Room *room, const char *date_id, int64_t position)
 {
 	const SaleDate *date = date_find(room->dates, date_id);
-	int far_ms = room->config.slot_seconds * 800;
-	int near_ms;
-	int ms;
+	int				far_ms = room->config.slot_seconds * 800;
+	int				near_ms;
+	int				ms;
 
 	if (far_ms > FAR_MS)
 		far_ms = FAR_MS;
@@ -465,9 +466,9 @@ room_refresh_ms(const Room *room, const char *date_id, int64_t position)
 static bool
 filling_start(void *owner, const char *date_id)
 {
-	Room *room = owner;
+	Room		   *room = owner;
 	const SaleDate *date = date_find(room->dates, date_id);
-	Lease *filling;
+	Lease		   *filling;
 
 	if (date == NULL)
 		return false;
@@ -490,9 +491,9 @@ filling_done(void *arg, bool ok)
 static bool
 lease_start(void *owner, const char *date_id)
 {
-	Room *room = owner;
+	Room  *room = owner;
 	Lease *lease = calloc(1, sizeof(Lease));
-	int places = room->config.lease_places;
+	int	   places = room->config.lease_places;
 
 	if (places < room->lease_wanted)
 		places = room->lease_wanted < LEASE_MAX ? room->lease_wanted : LEASE_MAX;
@@ -507,10 +508,10 @@ lease_start(void *owner, const char *date_id)
 static void
 lease_got(void *arg, const PGresult *res, const char *errstr)
 {
-	Lease *lease = arg;
-	RoomKeys names;
+	Lease			 *lease = arg;
+	RoomKeys		  names;
 	const char *const keys[] = {names.room};
-	const char *args[] = {names.tag, ROOM_LIFE_MS, NULL, NULL};
+	const char		 *args[] = {names.tag, ROOM_LIFE_MS, NULL, NULL};
 
 	if (errstr != NULL || PQntuples(res) != 1)
 	{

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The index from user to number is cut into buckets by the last three hex digits of the user's id, which are random
- * in every version of UUID that is in use. 4096 buckets stay listpacks (128 entries) up to half a million people:
- * about 24 bytes each, and 8 more for the buckets themselves at a hundred thousand.
+ * The index from user to number is cut into buckets by the last three hex digits of the user's
+ * id, which are random in every version of UUID that is in use. 4096 buckets stay listpacks (128
+ * entries) up to half a million people: about 24 bytes each, and 8 more for the buckets
+ * themselves at a hundred thousand.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,6 @@ int64_t
 room_int(const redisReply *reply, size_t i)
 {
 	return i < reply->elements && reply->element[i]->type == REDIS_REPLY_STRING
-			   ? strtoll(reply->element[i]->str, NULL, 10)
-			   : 0;
+		? strtoll(reply->element[i]->str, NULL, 10)
+		: 0;
 }

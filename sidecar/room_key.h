@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * What room.c and batch.c share: the names of a date's waiting room in Redis and the shape of what its
- * scripts answer: an array of words, the first of which says what it is.
+ * What room.c and batch.c share: the names of a date's waiting room in Redis and the shape of
+ * what its scripts answer: an array of words, the first of which says what it is.
  */
 #ifndef CONCERT_ROOM_KEY_H
 #define CONCERT_ROOM_KEY_H
@@ -16,7 +16,7 @@
 
 typedef struct RoomKeys
 {
-	char tag[ROOM_KEY_BYTES];	 /* {date} */
+	char tag[ROOM_KEY_BYTES]; /* {date} */
 	char room[ROOM_KEY_BYTES];
 	char bucket[ROOM_KEY_BYTES]; /* of the user; "" without one */
 } RoomKeys;

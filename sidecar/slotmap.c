@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Slots, ranges and addresses of a Redis Cluster. What a server sends is checked before it is used. */
+/*
+ * Slots, ranges and addresses of a Redis Cluster. What a server sends is checked before it is
+ * used.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,7 @@ static uint16_t
 slotmap_crc16(const char *bytes, size_t len)
 {
 	static uint16_t table[256];
-	uint16_t crc = 0;
+	uint16_t		crc = 0;
 
 	if (table[1] == 0)
 		for (unsigned byte = 0; byte < 256; byte++)
@@ -51,8 +54,8 @@ bool
 slotmap_address(const char *text, size_t len, SlotAddress *ret_address)
 {
 	const char *colon = memrchr(text, ':', len);
-	size_t host_len = colon != NULL ? (size_t) (colon - text) : 0;
-	int port = 0;
+	size_t		host_len = colon != NULL ? (size_t) (colon - text) : 0;
+	int			port = 0;
 
 	if (colon == NULL)
 		return false;
@@ -82,8 +85,8 @@ slotmap_redirect(const char *error, const char *answering_host, int *ret_slot,
 				 SlotAddress *ret_address)
 {
 	const char *slot_text = strchr(error, ' ');
-	char *end;
-	long slot;
+	char	   *end;
+	long		slot;
 	SlotAddress address;
 
 	if (slot_text == NULL)
@@ -106,7 +109,7 @@ slotmap_parse(const redisReply *reply, const char *answering_host,
 			  void (*range)(void *arg, int first, int last, const SlotAddress *master), void *arg)
 {
 	SlotAddress master;
-	int covered = 0;
+	int			covered = 0;
 
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return -1;
@@ -126,12 +129,15 @@ slotmap_parse(const redisReply *reply, const char *answering_host,
 	return covered;
 }
 
-/* A range is [first, last, [host, port, …], replicas…]. A node that does not know its own name says "", "?" or nil. */
+/*
+ * A range is [first, last, [host, port, …], replicas…]. A node that does not know its own name
+ * says "", "?" or nil.
+ */
 static bool
 slotmap_master(const redisReply *range, const char *answering_host, SlotAddress *ret_master)
 {
 	const redisReply *node;
-	const char *host;
+	const char		 *host;
 
 	if (range->type != REDIS_REPLY_ARRAY || range->elements < 3 ||
 		range->element[0]->type != REDIS_REPLY_INTEGER ||

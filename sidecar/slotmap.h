@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Redis Cluster's arithmetic and texts, without any connection: the slot of a key, the reply of CLUSTER
- * SLOTS, the target of a redirection, a list of nodes. Pure functions.
+ * Redis Cluster's arithmetic and texts, without any connection: the slot of a key, the reply of
+ * CLUSTER SLOTS, the target of a redirection, a list of nodes. Pure functions.
  */
 #ifndef CONCERT_SLOTMAP_H
 #define CONCERT_SLOTMAP_H
@@ -18,7 +18,7 @@
 typedef struct SlotAddress
 {
 	char host[SLOTMAP_HOST_BYTES];
-	int port;
+	int	 port;
 } SlotAddress;
 
 /* CRC16 (XMODEM) of the hash tag, or of the whole key where there is none, modulo the slots. */
@@ -32,10 +32,11 @@ bool slotmap_redirect(const char *error, const char *answering_host, int *ret_sl
 					  SlotAddress *ret_address);
 
 /*
- * Calls range() for each range of CLUSTER SLOTS and its master. Returns the number of slots covered, or
- * -1, before any call, when the reply has another shape.
+ * Calls range() for each range of CLUSTER SLOTS and its master. Returns the number of slots
+ * covered, or -1, before any call, when the reply has another shape.
  */
 int slotmap_parse(const redisReply *reply, const char *answering_host,
-				  void (*range)(void *arg, int first, int last, const SlotAddress *master), void *arg);
+				  void (*range)(void *arg, int first, int last, const SlotAddress *master),
+				  void *arg);
 
 #endif

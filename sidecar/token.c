@@ -18,8 +18,7 @@
 static bool token_read_keys(const char *key_file, TokenKeys *ret_keys, char *errstr,
 							int errstr_size);
 static bool token_seal(const TokenKeys *keys, Token *token, char *ret_text);
-static bool token_unseal(const TokenKeys *keys, const char *text, TokenKind kind,
-						 Token *ret_token);
+static bool token_unseal(const TokenKeys *keys, const char *text, TokenKind kind, Token *ret_token);
 static bool token_mac(const TokenKey *key, const uint8_t *payload, uint8_t *ret_mac);
 
 TokenKeys *
@@ -115,10 +114,10 @@ token_read_pass(const TokenKeys *keys, const char *text, Pass *ret_pass)
 static bool
 token_read_keys(const char *key_file, TokenKeys *ret_keys, char *errstr, int errstr_size)
 {
-	char text[TOKEN_KEY_FILE_BYTES_MAX + 1];
-	FILE *file = fopen(key_file, "re");
+	char   text[TOKEN_KEY_FILE_BYTES_MAX + 1];
+	FILE  *file = fopen(key_file, "re");
 	size_t len;
-	int line;
+	int	   line;
 
 	if (file == NULL)
 	{
@@ -128,17 +127,20 @@ token_read_keys(const char *key_file, TokenKeys *ret_keys, char *errstr, int err
 	}
 	setvbuf(file, NULL, _IONBF, 0);
 	len = fread(text, 1, sizeof(text), file);
-	line = ferror(file) != 0 || len > TOKEN_KEY_FILE_BYTES_MAX ? -1
-															   : token_parse_keys(text, len, ret_keys);
+	line = ferror(file) != 0 || len > TOKEN_KEY_FILE_BYTES_MAX
+		? -1
+		: token_parse_keys(text, len, ret_keys);
 	fclose(file);
 	OPENSSL_cleanse(text, sizeof(text));
 	if (line < 0)
-		snprintf(errstr, (size_t) errstr_size, "could not read key file \"%s\", or it is over %d bytes",
-				 key_file, TOKEN_KEY_FILE_BYTES_MAX);
-	else if (line > 0)
 		snprintf(errstr, (size_t) errstr_size,
-				 "key file \"%s\", line %d: expected a new id 0..255 and 64 hex digits, at most %d keys",
-				 key_file, line, TOKEN_KEYS_MAX);
+				 "could not read key file \"%s\", or it is over %d bytes", key_file,
+				 TOKEN_KEY_FILE_BYTES_MAX);
+	else if (line > 0)
+		snprintf(
+			errstr, (size_t) errstr_size,
+			"key file \"%s\", line %d: expected a new id 0..255 and 64 hex digits, at most %d keys",
+			key_file, line, TOKEN_KEYS_MAX);
 	return line == 0;
 }
 
@@ -158,10 +160,10 @@ token_seal(const TokenKeys *keys, Token *token, char *ret_text)
 static bool
 token_unseal(const TokenKeys *keys, const char *text, TokenKind kind, Token *ret_token)
 {
-	uint8_t bytes[TOKEN_BYTES];
-	uint8_t mac[TOKEN_MAC_BYTES];
+	uint8_t			bytes[TOKEN_BYTES];
+	uint8_t			mac[TOKEN_MAC_BYTES];
 	const TokenKey *key;
-	Token token;
+	Token			token;
 
 	if (!token_from_text(text, strnlen(text, TOKEN_TEXT_MAX), bytes))
 		return false;
@@ -183,5 +185,5 @@ token_mac(const TokenKey *key, const uint8_t *payload, uint8_t *ret_mac)
 
 	return HMAC(EVP_sha256(), key->bytes, TOKEN_KEY_BYTES, payload, TOKEN_PAYLOAD_BYTES, ret_mac,
 				&len) != NULL &&
-		   len == TOKEN_MAC_BYTES;
+		len == TOKEN_MAC_BYTES;
 }

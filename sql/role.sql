@@ -29,9 +29,9 @@ WHERE p.pronamespace = 'concert'::regnamespace AND has_function_privilege('publi
 SELECT r.role, string_agg(DISTINCT p.proname, ' ' ORDER BY p.proname) AS functions
 FROM pg_proc AS p
 CROSS JOIN LATERAL (
-    SELECT n, role FROM unnest(ARRAY['public', 'concert_reader', 'concert_app', 'concert_sidecar', 'concert_admin', 'nobody'])
+    SELECT n, role FROM unnest(ARRAY['public', 'concert_reader', 'concert_app', 'concert_sidecar', 'concert_admin'])
         WITH ORDINALITY AS r (role, n)
-    WHERE role = 'nobody' OR has_function_privilege(role, p.oid, 'EXECUTE')
+    WHERE has_function_privilege(role, p.oid, 'EXECUTE')
     ORDER BY n LIMIT 1) AS r
 WHERE p.pronamespace = 'concert'::regnamespace
   AND p.proname !~ 'outbox|inbox|^emit$|^issue_tickets$|^record_point_charge$'

@@ -114,7 +114,7 @@ append_to_file($script, <<'END');
 \if :style = 1
 BEGIN;
 SELECT bump(:a);
-SELECT free(:a);
+SELECT free(:a % 5);
 SELECT bump(:a);
 ROLLBACK;
 \elif :style = 2
@@ -126,7 +126,7 @@ COMMIT;
 \elif :style = 3
 BEGIN;
 SELECT bump(:a);
-SELECT free(:b);
+SELECT free(:b % 5);
 SELECT pg_sleep(0.02);
 COMMIT;
 \elif :style = 4
@@ -137,7 +137,7 @@ ROLLBACK TO one;
 SAVEPOINT two;
 SELECT bump(:a);
 RELEASE two;
-SELECT free(:a);
+SELECT free(:a % 5);
 COMMIT;
 \elif :style = 5
 BEGIN;
@@ -164,7 +164,7 @@ SELECT bump(:a);
 PREPARE TRANSACTION 'writer:client_id';
 ROLLBACK PREPARED 'writer:client_id';
 \elif :style = 10
-SELECT free(:a);
+SELECT free(:a % 5);
 \else
 SELECT bump(:a);
 \endif

@@ -16,7 +16,7 @@ for my $name ('old', 'new')
 {
 	$node{$name} = PostgreSQL::Test::Cluster->new($name);
 	$node{$name}->init;
-	$node{$name}->append_conf('postgresql.conf', "fsync = on\nmax_prepared_transactions = 10\n");
+	$node{$name}->append_conf('postgresql.conf', "max_prepared_transactions = 10\n");
 	$node{$name}->start;
 }
 
@@ -33,8 +33,20 @@ sub sqlstate
 	return $stderr =~ /ERROR:\s+(\w+)/ ? $1 : "none: $stdout";
 }
 
-# deliver() acks at most so many slices of two events in each lane and returns the ids, in order, a
-# line for each key.
+# What a relay would get now, acked: the events of each key, in order.
+sub delivered
+{
+	my ($name, $database) = @_;
+	my %events;
+	for (split /\n/, value($name, $database, 'SELECT deliver(1000)'))
+	{
+		my ($key, $event) = /^(\w+): (.*)$/;
+		push @{ $events{$key} }, $event;
+	}
+	return \%events;
+}
+
+# deliver() acks at most so many slices of two events in each lane and returns the events in order.
 my $helpers = <<'END';
 CREATE FUNCTION emit(k text, n int) RETURNS uuid LANGUAGE sql AS $$
 	SELECT concert.emit('test.order', k, 'order.placed', jsonb_build_object('n', n), '{"correlation_id": "c"}');
@@ -63,7 +75,7 @@ BEGIN
 			PERFORM concert.outbox_ack(l, o.epoch, p.s1, p.s2, p.seq);
 		END LOOP;
 	END LOOP;
-	RETURN QUERY SELECT key || ': ' || string_agg(event, ', ' ORDER BY g.o) FROM got_now AS g GROUP BY key ORDER BY key;
+	RETURN QUERY SELECT key || ': ' || event FROM got_now AS g ORDER BY g.o;
 	DROP TABLE got_now;
 END $$;
 END
@@ -119,14 +131,15 @@ is(value('new', 'restored', 'SELECT min(epoch) > 0 AND max(epoch) > ' . $epoch .
 value('new', $_, "SELECT emit('k1', 13)") for 'restored', 'again';
 is(value('new', 'restored', 'SELECT count(*) FROM concert.check_integrity()'), 0, 'nothing is broken after the reset');
 
-my $expected = value('old', 'postgres', 'SELECT deliver(1000)');
-my $restored = value('new', 'restored', 'SELECT deliver(1000)');
-my $again = value('new', 'again', 'SELECT deliver(1000)');
-my @more = map { my $line = $_; $line =~ s/^new: .*\n//m; $line =~ s/, 12 [^,\n]*, 13 [^,\n]*$//m; $line } $restored, $again;
-is($more[0], $expected, 'what the old server would have delivered is delivered: same ids, same order');
-is($more[1], $expected, 'also over two dumps');
-like($restored, qr/^k1: 6? ?.*11 \S+ [^,]*, 12 \S+ [^,]*, 13 [^,]*$/m, 'followed by what was emitted since');
-like($restored, qr/^new: 1 /m, 'in other keys too');
+my $expected = delivered('old', 'postgres');
+for my $database ('restored', 'again')
+{
+	my $got = delivered('new', $database);
+	my @since = splice @{ $got->{k1} }, -2;
+	like("@since", qr/^12 \S+ .* 13 \S+ /, "$database: what was emitted since comes last");
+	is(scalar @{ delete $got->{new} }, 1, "$database: in other keys too");
+	is_deeply($got, $expected, "$database: before it all that waited, same ids, same order");
+}
 is(value('new', 'restored', 'SELECT sum(unacked) FROM concert.outbox_stats()'), 0, 'all is acked');
 is(value('new', 'restored', 'SELECT ok FROM concert.outbox_rotate()'), 't', 'and the ring turns');
 
@@ -134,15 +147,14 @@ is(value('new', 'restored', 'SELECT ok FROM concert.outbox_rotate()'), 't', 'and
 value('old', 'postgres', "SELECT emit('k1', 14)");
 value('old', 'template1', 'CREATE DATABASE copy TEMPLATE postgres');
 is(sqlstate('old', 'copy', 'SELECT concert.outbox_open(0)'), 'TK008', 'a copy needs a reset');
-is(sqlstate('old', 'postgres', 'SELECT concert.outbox_open(0)'), 'none: (t,,' . value('old', 'postgres', 'SELECT (epoch || \',\' || s1 || \',\' || s2) || \',\' || seq || \')\' FROM concert.outbox_position WHERE lane = 0'),
-	'its original does not');
+like(sqlstate('old', 'postgres', 'SELECT concert.outbox_open(0)'), qr/^none: \(t,/, 'its original does not');
 is(value('old', 'copy', 'SELECT concert.outbox_reset()'), 1, 'the copy keeps what waits');
 
 # pg_upgrade carries the tables over as they are, the stamp of the old cluster with them.
 $node{old}->stop;
 my $upgraded = PostgreSQL::Test::Cluster->new('upgraded');
 $upgraded->init;
-$upgraded->append_conf('postgresql.conf', "fsync = on\nmax_prepared_transactions = 10\n");
+$upgraded->append_conf('postgresql.conf', "max_prepared_transactions = 10\n");
 my $bin = $node{old}->config_data('--bindir');
 chdir $upgraded->basedir or die "cannot change to " . $upgraded->basedir;
 command_ok([ 'pg_upgrade', '--no-sync', '-b', $bin, '-B', $bin, '-d', $node{old}->data_dir, '-D', $upgraded->data_dir,
@@ -151,7 +163,7 @@ $upgraded->start;
 is($upgraded->safe_psql('postgres', 'SELECT count(*) FROM concert.outbox_state WHERE stamp = concert.outbox_stamp()'), 0, 'only the old stamp is there');
 $upgraded->safe_psql('postgres', "SELECT emit('k1', 15)");
 is($upgraded->safe_psql('postgres', 'SELECT concert.outbox_reset()'), 2, 'the reset keeps what waits');
-like($upgraded->safe_psql('postgres', 'SELECT deliver(1000)'), qr/^k1: 14 [^,]*, 15 [^,]*$/, 'and it is delivered in order');
+like($upgraded->safe_psql('postgres', 'SELECT deliver(1000)'), qr/^k1: 14 .*\nk1: 15 .*$/, 'and it is delivered in order');
 
 $upgraded->stop;
 $node{new}->stop;

@@ -21,7 +21,8 @@
 #define METADATA_TIMEOUT_MS 2000
 #define POLL_MS 200
 #define STATUS_MS 1000
-#define SETTLE_MS 500 /* between two exact looks while settling */
+#define GLANCE_PART 20 /* a look at the database takes at most this part of the time */
+#define SETTLE_MS 500  /* between two exact looks while settling */
 #define SETTLE_SECONDS_DEFAULT 60
 #define DELIVERY_BYTES_MAX 2048
 
@@ -249,15 +250,26 @@ publish(Auditor *auditor, const AuditProgress *progress, bool finished)
 	return fclose(file) == 0 && rename(path_new, auditor->status_path) == 0 && good;
 }
 
+/* Looks seldom enough that looking costs a small part of the time. */
 static bool
 watch(Auditor *auditor)
 {
 	AuditProgress progress = {0};
+	long		  pause_ms = 0;
 
 	while (!sale_over && !stopped)
-		if (!consume(auditor, STATUS_MS) || !audit_glance(auditor->audit, &progress) ||
-			!publish(auditor, &progress, false))
+	{
+		long start_ms;
+
+		if (!consume(auditor, pause_ms))
 			return false;
+		start_ms = now_ms();
+		if (!audit_glance(auditor->audit, &progress) || !publish(auditor, &progress, false))
+			return false;
+		pause_ms = (now_ms() - start_ms) * GLANCE_PART;
+		if (pause_ms < STATUS_MS)
+			pause_ms = STATUS_MS;
+	}
 	return !stopped;
 }
 

@@ -194,7 +194,12 @@ static void
 fan_send(Fan *fan, const char *method, const char *path, const char *body,
 		 const ClientHeader *extra, ClientDone done)
 {
-	SaleRequest request = {.method = method, .path = path, .body = body, .user_id = fan->user_id};
+	SaleRequest request = {.client =
+							   fan->pass != NULL ? fan->sale->client : fan->sale->queue_client,
+						   .method = method,
+						   .path = path,
+						   .body = body,
+						   .user_id = fan->user_id};
 	char		key[TAB_KEY_BYTES];
 
 	if (strcmp(method, "GET") != 0)

@@ -18,6 +18,7 @@
 #define PUBLISH_MS 500
 #define BURST_PERCENT 60 /* come in the first moments, the others evenly over the whole time */
 #define BURST_PART 10	 /* of the time of arrival is the burst */
+#define QUEUE_PART 2	 /* of the connections are for those who wait */
 
 typedef struct Settings
 {
@@ -81,7 +82,7 @@ read_settings(Settings *settings, int argc, char **argv)
 		{"status", &settings->status, NULL, 0, 0},
 		{"fans", NULL, &settings->fans, 1, FANS_MAX},
 		{"seed", NULL, &settings->seed, 0, 1000000000},
-		{"connections", NULL, &settings->connections, 1, CONNECTIONS_MAX},
+		{"connections", NULL, &settings->connections, QUEUE_PART, CONNECTIONS_MAX},
 		{"limit", NULL, &settings->limit, 1, 1000},
 		{"arrive-seconds", NULL, &settings->arrive_seconds, 1, 3600},
 		{"deadline-seconds", NULL, &settings->deadline_seconds, 1, 86400},
@@ -129,17 +130,27 @@ load_cut_short(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(load->sale.base);
 }
 
+static Client *
+open_client(const Load *load, long connections)
+{
+	const Settings *settings = &load->settings;
+
+	return client_open(load->sale.base, settings->host, (int) settings->port, (int) connections,
+					   (int) settings->request_timeout_ms);
+}
+
 static void
 load_open(Load *load)
 {
 	const Settings *settings = &load->settings;
 	Sale		   *sale = &load->sale;
 	struct timeval	publish = {PUBLISH_MS / 1000, PUBLISH_MS % 1000 * 1000};
+	long			queue_connections = settings->connections / QUEUE_PART;
 	struct timeval	deadline = {settings->deadline_seconds, 0};
 
 	sale->base = event_base_new();
-	sale->client = client_open(sale->base, settings->host, (int) settings->port,
-							   (int) settings->connections, (int) settings->request_timeout_ms);
+	sale->client = open_client(load, settings->connections - queue_connections);
+	sale->queue_client = open_client(load, queue_connections);
 	sale->map = seatmap_open(sale->base, sale->client, settings->concert_date_id);
 	sale->tally = tally_open(settings->status);
 	sale->concert_date_id = settings->concert_date_id;
@@ -187,6 +198,7 @@ load_close(Load *load)
 	event_free(load->signals[1]);
 	seatmap_close(load->sale.map);
 	client_close(load->sale.client);
+	client_close(load->sale.queue_client);
 	tally_close(load->sale.tally);
 	free(load->sale.owners);
 	event_base_free(load->sale.base);

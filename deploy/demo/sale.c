@@ -17,7 +17,7 @@ sale_send(Sale *sale, const SaleRequest *request, ClientDone done, void *arg)
 	if (request->extra.name != NULL)
 		http.headers[n++] = request->extra;
 	sale_count(sale, TALLY_REQUESTS, 1);
-	client_send(sale->client, &http, done, arg);
+	client_send(request->client, &http, done, arg);
 }
 
 void

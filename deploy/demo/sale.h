@@ -16,7 +16,8 @@
 typedef struct Sale
 {
 	struct event_base *base;
-	Client			  *client;
+	Client			  *client;		 /* of those who may buy */
+	Client			  *queue_client; /* of those who wait: they never keep a buyer waiting */
 	SeatMapCache	  *map;
 	Tally			  *tally;
 	const char		  *concert_date_id;
@@ -31,6 +32,7 @@ typedef struct Sale
 /* A request of one user; key NULL for none, extra.name NULL for no further header. */
 typedef struct SaleRequest
 {
+	Client		*client; /* one of the sale's two */
 	const char	*method;
 	const char	*path;
 	const char	*body;

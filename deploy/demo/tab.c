@@ -64,7 +64,8 @@ tab_send(evutil_socket_t fd, short what, void *arg)
 	char		path[128];
 	char		body[32 + TAB_SEATS_MAX * (ID_BYTES + 3)];
 	int			length = snprintf(body, sizeof(body), "{\"seats\":[");
-	SaleRequest request = {.method = "POST",
+	SaleRequest request = {.client = tab->sale->client,
+						   .method = "POST",
 						   .path = path,
 						   .body = body,
 						   .user_id = tab->user_id,

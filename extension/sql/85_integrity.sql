@@ -36,11 +36,12 @@ UNION ALL
     JOIN concert.account AS c ON c.id = t.credit_account_id
     WHERE t.currency <> d.currency OR t.currency <> c.currency
 UNION ALL
-    SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || t.amount
+    SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || coalesce(t.amount, 0)
     FROM concert.payment AS p
-    CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM concert.transfer
-                        WHERE payment_id = p.id AND currency = p.currency) AS t
-    WHERE p.amount <> t.amount
+    LEFT JOIN (SELECT payment_id, currency, sum(amount) AS amount FROM concert.transfer
+               WHERE payment_id IS NOT NULL GROUP BY payment_id, currency) AS t
+         ON t.payment_id = p.id AND t.currency = p.currency
+    WHERE p.amount <> coalesce(t.amount, 0)
 UNION ALL
     SELECT 'P5', 'booking ' || b.booking_id,
            b.confirmed || ' of ' || b.seats || ' seats confirmed for ' || b.price
@@ -76,6 +77,7 @@ COMMENT ON VIEW concert.violation IS 'one row for each broken promise; empty whe
 -- Reads only, one snapshot. Example: SELECT * FROM concert.check_integrity();
 CREATE FUNCTION concert.check_integrity() RETURNS TABLE (promise text, object text, detail text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
     SELECT v.promise, v.object, v.detail FROM concert.violation AS v;
 END;

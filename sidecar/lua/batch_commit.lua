@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: PostgreSQL
 -- Admits the range of the plan, once PostgreSQL has it on record.
 -- KEYS: room   ARGV: tag, life ms, from, to, issued ms, claim ms, pass seconds
 -- -> cold | unsettled (there is no such plan any more) | ok
@@ -14,8 +15,10 @@ if tonumber(plan_from) ~= from or tonumber(plan_to) ~= to then
 end
 -- The pass was issued before now, so here it ends no sooner than in PostgreSQL.
 local pass_until = NOW_MS + pass_seconds * 1000
-batch_add({from = from, to = to, slot = slot, issued_ms = ARGV[5], pass_seconds = ARGV[7],
-	pass_until = pass_until, claim_until = math.min(NOW_MS + claim_ms, pass_until)}, tonumber(admitted))
+batch_add({
+	from = from, to = to, slot = slot, issued_ms = ARGV[5], pass_seconds = ARGV[7],
+	pass_until = pass_until, claim_until = math.min(NOW_MS + claim_ms, pass_until)
+}, tonumber(admitted))
 redis.call('HSET', ROOM, 'serving', int(to), 'frozen', int(to))
 redis.call('HDEL', ROOM, 'plan')
 return {'ok'}

@@ -1,10 +1,14 @@
--- Chooses whom to admit next: the shortest range behind serving with as many present people as the cap and the rate
--- leave room for. Who is absent in it is walked past. Presence up to its end is frozen until the plan is settled.
+-- SPDX-License-Identifier: PostgreSQL
+-- Chooses whom to admit next: the shortest range behind serving with as many present people as the
+-- cap and the rate leave room for. Who is absent in it is walked past. Presence up to its end is
+-- frozen until the plan is settled.
 -- KEYS: room   ARGV: tag, life ms, cap, people per second, claim ms
--- -> cold | unsettled (a plan is under way) | none or plan, waiting, present, active, lost, from, to, admitted
+-- -> cold | unsettled (a plan is under way) |
+--    none or plan, waiting, present, active, lost [, from, to, admitted]
 -- What has lapsed is counted out first; active counts sessions and those who may still claim.
 local cap, rate, claim_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local serving, slot_ms, tail, tokens, tokens_ms = room_read('serving', 'slot_ms', 'tail', 'tokens', 'tokens_ms')
+local serving, slot_ms, tail, tokens, tokens_ms =
+	room_read('serving', 'slot_ms', 'tail', 'tokens', 'tokens_ms')
 local lost = 0
 
 if not serving then
@@ -35,7 +39,10 @@ tokens = math.min(math.max(1, rate / 2), tokens + rate * math.max(0, NOW_MS - to
 local active = redis.call('ZCARD', ACTIVE) + tonumber(redis.call('HGET', ROOM, 'unclaimed') or '0')
 local slot = math.floor(NOW_MS / slot_ms)
 local here = here_key(slot)
-local present = tail > serving and redis.call('BITCOUNT', here, int(serving + 1), int(tail), 'BIT') or 0
+local present = 0
+if tail > serving then
+	present = redis.call('BITCOUNT', here, int(serving + 1), int(tail), 'BIT')
+end
 local admitted = math.min(cap - active, math.floor(tokens), present)
 local answer = {'none', int(tail - serving), int(present), int(active), int(lost)}
 
@@ -53,7 +60,7 @@ if admitted > 0 then
 	redis.call('PEXPIRE', here, int(claim_ms + 6 * slot_ms), 'GT')
 	redis.call('HSET', ROOM, 'frozen', int(low), 'plan',
 		string.format('%s|%s|%s|%s', int(serving + 1), int(low), int(admitted), int(slot)))
-	answer = {'plan', answer[2], answer[3], answer[4], answer[5], int(serving + 1), int(low), int(admitted)}
+	answer[1], answer[6], answer[7], answer[8] = 'plan', int(serving + 1), int(low), int(admitted)
 end
 redis.call('HSET', ROOM, 'tokens', string.format('%.3f', tokens), 'tokens_ms', int(NOW_MS))
 redis.call('PEXPIRE', ROOM, LIFE_MS)

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: PostgreSQL
--- Put before every hold_*.lua. {date}:seats is one hash: seat id -> state|user|fence|expires_ms, beside the fields
--- "gen" (missing: cold) and "fence" (the newest one given out). States: H hold, P pending, S sold, B blocked,
--- F freed: it only remembers the fence for a while, so that a late older mark is known for what it is.
--- What has expired counts as free, by the server's clock, and needs nobody to remove it.
+-- Put before every hold_*.lua. {date}:seats is one hash: seat id -> state|user|fence|expires_ms,
+-- beside the fields "gen" (missing: cold) and "fence" (the newest one given out). States: H hold,
+-- P pending, S sold, B blocked, F freed: it only remembers the fence for a while, so that a late
+-- older mark is known for what it is. What has expired counts as free, by the server's clock, and
+-- needs nobody to remove it.
 local RANK = {H = 0, P = 1, S = 2, B = 3, F = 3}
 
 local function clock()

@@ -1,12 +1,14 @@
--- Writes what the database said of seats, unless something newer is known; also while the hash is cold, so that a
--- mark and a rebuild may come in either order.
--- What is known of a fence raises the newest one, so that no later hold starts below it.
+-- SPDX-License-Identifier: PostgreSQL
+-- Writes what the database said of seats, unless something newer is known; also while the hash is
+-- cold, so that a mark and a rebuild may come in either order. What is known of a fence raises the
+-- newest one, so that no later hold starts below it.
 -- KEYS: seats   ARGV: life of the seats key in ms, (seat, state, user, fence, ms to live)...
 -- -> holds that had lapsed, marks written
 local _, now_ms = clock()
 local lapsed, written, newest = 0, 0, 0
 
--- A lapsed hold never reached the database and blocks nothing. Without a fence a mark gives way to all that has one.
+-- A lapsed hold never reached the database and blocks nothing. Without a fence a mark gives way to
+-- all that has one.
 local function yields(entry, fence, rank)
 	if not entry or entry.state == 'H' and entry.expires <= now_ms then
 		return true

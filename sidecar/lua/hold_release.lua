@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: PostgreSQL
 -- Gives back what this user still holds under this fence; a mark that has replaced the hold stays.
 -- KEYS: seats   ARGV: user, fence, seat ids...   -> seats released
 local user, fence = ARGV[1], tonumber(ARGV[2])

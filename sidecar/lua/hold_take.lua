@@ -1,9 +1,11 @@
+-- SPDX-License-Identifier: PostgreSQL
 -- Takes all seats for a user, or none and says why for every refused one.
 -- KEYS: seats [, the memory of a refusal under this idempotency key]
 -- ARGV: user, hold ms, life of the seats key in ms, digest of the seats, seat ids...
 -- -> cold | mismatch | ok, lapsed, fence | refused, lapsed, (seat, reason, remaining ms)...
--- The user's own live hold is taken over with its fence and its end: clicking again prolongs nothing. The user's own
--- pending and sold seats pass, because only the database knows whether this is the same request again.
+-- The user's own live hold is taken over with its fence and its end: clicking again prolongs
+-- nothing. The user's own pending and sold seats pass, because only the database knows whether
+-- this is the same request again.
 local user, hold_ms, life_ms, digest = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local now_us, now_ms = clock()
 local seats, answer, holds = {}, {}, {}

@@ -1,9 +1,13 @@
--- Asks what became of a place: the heartbeat of who waits, the claim of who is admitted. Asking again answers the same.
+-- SPDX-License-Identifier: PostgreSQL
+-- Asks what became of a place: the heartbeat of who waits, the claim of who is admitted. Asking
+-- again answers the same.
 -- KEYS: room, bucket of the index   ARGV: tag, life ms, user, number
 -- -> cold | waiting, serving | admitted, issued ms, pass seconds, ms left of the pass | lost
--- The index decides which of two places of one user counts; a cold one learns it again from the signed places.
+-- The index decides which of two places of one user counts; a cold one learns it again from the
+-- signed places.
 local user, number = ARGV[3], tonumber(ARGV[4])
-local serving, frozen, slot_ms, tail, leased = room_read('serving', 'frozen', 'slot_ms', 'tail', 'leased')
+local serving, frozen, slot_ms, tail, leased =
+	room_read('serving', 'frozen', 'slot_ms', 'tail', 'leased')
 
 if not serving then
 	return {'cold'}
@@ -16,7 +20,8 @@ if not known then
 elseif tonumber(known) ~= number then
 	return {'lost'}
 end
-if number > tail then -- signed, so it was given out: a Redis that forgot it must not give it to another
+-- It is signed, so it was given out: a Redis that forgot this must not give it to another.
+if number > tail then
 	redis.call('HSET', ROOM, 'tail', int(number), 'leased', int(math.max(leased, number)))
 end
 if number > serving then

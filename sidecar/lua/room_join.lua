@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: PostgreSQL
 -- Gives a user the one place of this date, and counts as being heard.
 -- KEYS: room, bucket of the index   ARGV: tag, life ms, user
 -- -> cold | lease | state (waiting, admitted), number, created, serving, numbers left of the lease

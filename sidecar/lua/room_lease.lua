@@ -1,5 +1,7 @@
--- Adds a range of numbers that PostgreSQL has leased out. Copies of the daemon may bring theirs in any order: a range
--- behind a gap waits, one that is no longer ahead is dropped, and its numbers are simply never given out.
+-- SPDX-License-Identifier: PostgreSQL
+-- Adds a range of numbers that PostgreSQL has leased out. Copies of the daemon may bring theirs in
+-- any order: a range behind a gap waits, one that is no longer ahead is dropped, and its numbers
+-- are simply never given out.
 -- KEYS: room   ARGV: tag, life ms, from, to   -> cold | ok
 local from, to = tonumber(ARGV[3]), tonumber(ARGV[4])
 local tail, leased, spare_from, spare_to = room_read('tail', 'leased', 'spare_from', 'spare_to')

@@ -1,4 +1,6 @@
--- Gives up a user's place. Who has a pass keeps it, and counts, until it ends: it cannot be called back.
+-- SPDX-License-Identifier: PostgreSQL
+-- Gives up a user's place. Who has a pass keeps it, and counts, until it ends: it cannot be called
+-- back.
 -- KEYS: room, bucket of the index   ARGV: tag, life ms, user   -> 1 when something was given up
 local user = ARGV[3]
 local serving, frozen, slot_ms = room_read('serving', 'frozen', 'slot_ms')

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * For tests: the database's side of the waiting room, in memory: the functions of sql.c and db.c that room,
- * batch, date and admission call. It keeps its rules (a number is leased once, batches never overlap, one
- * session has the lock) and can fail in the ways that matter.
+ * For tests: the database's side of the waiting room, in memory: the functions of sql.c and db.c
+ * that room, batch, date and admission call. It keeps its rules (a number is leased once, batches
+ * never overlap, one session has the lock) and can fail in the ways that matter.
  */
 #ifndef CONCERT_TEST_FAKE_ADMISSION_H
 #define CONCERT_TEST_FAKE_ADMISSION_H
@@ -21,35 +21,35 @@
 typedef enum FakeFault
 {
 	FAKE_FINE,
-	FAKE_AWAY,			/* no call is answered, nothing is done */
-	FAKE_RECORD_FAILS,	/* the next batch is refused with an error */
-	FAKE_RECORD_LOST,	/* the next batch is written, its answer is lost with the session */
-	FAKE_RECORD_NEVER	/* the next batch is not written, the session is lost */
+	FAKE_AWAY,		   /* no call is answered, nothing is done */
+	FAKE_RECORD_FAILS, /* the next batch is refused with an error */
+	FAKE_RECORD_LOST,  /* the next batch is written, its answer is lost with the session */
+	FAKE_RECORD_NEVER  /* the next batch is not written, the session is lost */
 } FakeFault;
 
 typedef struct FakeBatch
 {
 	int64_t from;
 	int64_t to;
-	int admitted;
+	int		admitted;
 	int64_t issued_at_ms;
 } FakeBatch;
 
 typedef struct FakeDate
 {
-	char id[37];
-	bool required;
-	int cap;
-	int rate;
-	int claim_seconds;
-	int pass_seconds;
-	int64_t opens_at_ms; /* by fake_clock_ms() */
-	int64_t closes_at_ms;
-	int64_t leased_to;
-	int leases;
+	char	  id[37];
+	bool	  required;
+	int		  cap;
+	int		  rate;
+	int		  claim_seconds;
+	int		  pass_seconds;
+	int64_t	  opens_at_ms; /* by fake_clock_ms() */
+	int64_t	  closes_at_ms;
+	int64_t	  leased_to;
+	int		  leases;
 	FakeBatch batches[FAKE_BATCHES_MAX];
-	int batch_count;
-	int stale;		/* records refused as stale_fence */
+	int		  batch_count;
+	int		  stale; /* records refused as stale_fence */
 } FakeDate;
 
 typedef struct FakeSession
@@ -60,10 +60,10 @@ typedef struct FakeSession
 } FakeSession;
 
 static struct event_base *fake_base;
-static FakeFault fake_fault;
-static FakeDate fake_dates[FAKE_DATES_MAX];
-static int fake_date_count;
-static FakeSession fake_sessions[FAKE_SESSIONS_MAX];
+static FakeFault		  fake_fault;
+static FakeDate			  fake_dates[FAKE_DATES_MAX];
+static int				  fake_date_count;
+static FakeSession		  fake_sessions[FAKE_SESSIONS_MAX];
 
 static inline Db *
 fake_session(int i)
@@ -126,7 +126,7 @@ bool
 sql_sale_dates(Db *db, DbDone done, void *arg)
 {
 	PGresult *res = fake_fault == FAKE_AWAY ? NULL : fake_rows(8);
-	char text[6][24];
+	char	  text[6][24];
 
 	(void) db;
 	for (int i = 0; i < fake_date_count && res != NULL; i++)
@@ -153,8 +153,8 @@ sql_lease_places(Db *db, const char *concert_date_id, int count, DbDone done, vo
 {
 	FakeDate *date = fake_date(concert_date_id);
 	PGresult *res = fake_fault == FAKE_AWAY ? NULL : fake_rows(2);
-	char from[24];
-	char to[24];
+	char	  from[24];
+	char	  to[24];
 
 	(void) db;
 	if (res != NULL)
@@ -173,8 +173,8 @@ bool
 sql_admission_lock(Db *db, DbDone done, void *arg)
 {
 	FakeSession *session = (FakeSession *) db;
-	PGresult *res = fake_fault == FAKE_AWAY ? NULL : fake_rows(1);
-	bool taken = false;
+	PGresult	*res = fake_fault == FAKE_AWAY ? NULL : fake_rows(1);
+	bool		 taken = false;
 
 	for (int i = 0; i < FAKE_SESSIONS_MAX; i++)
 		taken = taken || (fake_sessions[i].locked && &fake_sessions[i] != session);
@@ -194,15 +194,16 @@ sql_record_admission(Db *db, const char *concert_date_id, int64_t from_number, i
 	FakeDate *date = fake_date(concert_date_id);
 	FakeFault fault = fake_fault;
 	PGresult *res = fake_rows(3);
-	bool ok = date->batch_count == 0 || from_number > date->batches[date->batch_count - 1].to;
-	char issued[24];
+	bool	  ok = date->batch_count == 0 || from_number > date->batches[date->batch_count - 1].to;
+	char	  issued[24];
 
 	if (fault == FAKE_RECORD_FAILS || fault == FAKE_RECORD_LOST || fault == FAKE_RECORD_NEVER)
 		fake_fault = FAKE_FINE;
 	if (ok && (fault == FAKE_FINE || fault == FAKE_RECORD_LOST))
-		date->batches[date->batch_count++] = (FakeBatch){
-			.from = from_number, .to = to_number, .admitted = admitted,
-			.issued_at_ms = fake_clock_ms()};
+		date->batches[date->batch_count++] = (FakeBatch){.from = from_number,
+														 .to = to_number,
+														 .admitted = admitted,
+														 .issued_at_ms = fake_clock_ms()};
 	else if (!ok)
 		date->stale++;
 	if (fault != FAKE_FINE)
@@ -226,10 +227,10 @@ sql_admission_state(Db *db, const char *concert_date_id, DbDone done, void *arg)
 {
 	FakeDate *date = fake_date(concert_date_id);
 	PGresult *res = fake_fault == FAKE_AWAY ? NULL : fake_rows(3);
-	char *batches = malloc((size_t) (date->batch_count + 1) * 256);
-	char *at = stpcpy(batches, "[");
-	char leased[24];
-	char served[24];
+	char	 *batches = malloc((size_t) (date->batch_count + 1) * 256);
+	char	 *at = stpcpy(batches, "[");
+	char	  leased[24];
+	char	  served[24];
 
 	(void) db;
 	for (int i = 0; i < date->batch_count; i++)

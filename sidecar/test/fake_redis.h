@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * For tests: a Redis node that plays a script in the test's own event loop. CLUSTER SLOTS is answered by the
- * current map whenever it is asked, so that a script holds only what matters:
+ * For tests: a Redis node that plays a script in the test's own event loop. CLUSTER SLOTS is
+ * answered by the current map whenever it is asked, so that a script holds only what matters:
  *
  *   EXPECT text   the next command, its words joined by blanks; "*" at the end stands for any rest
  *   SEND text     is sent as it stands, with CR LF
@@ -31,25 +31,25 @@ typedef struct FakeRedis FakeRedis;
 
 typedef struct FakeConnection
 {
-	FakeRedis *fake;
+	FakeRedis		   *fake;
 	struct bufferevent *stream;
-	redisReader *reader;
+	redisReader		   *reader;
 } FakeConnection;
 
 struct FakeRedis
 {
-	struct event_base *base;
+	struct event_base	  *base;
 	struct evconnlistener *listener;
-	int port;
-	int slots_port; /* whom the map names as the master of all slots */
-	int maps_sent;
-	int commands;	/* seen, without CLUSTER SLOTS */
-	int connections_made;
-	char steps[FAKE_STEPS_MAX][256];
-	int step_count;
-	int step;
-	char wrong[512]; /* the first command that was not expected */
-	FakeConnection connections[FAKE_CONNECTIONS_MAX];
+	int					   port;
+	int					   slots_port; /* whom the map names as the master of all slots */
+	int					   maps_sent;
+	int					   commands; /* seen, without CLUSTER SLOTS */
+	int					   connections_made;
+	char				   steps[FAKE_STEPS_MAX][256];
+	int					   step_count;
+	int					   step;
+	char				   wrong[512]; /* the first command that was not expected */
+	FakeConnection		   connections[FAKE_CONNECTIONS_MAX];
 };
 
 static inline void
@@ -135,17 +135,17 @@ static inline void
 fake_read(struct bufferevent *stream, void *arg)
 {
 	FakeConnection *connection = arg;
-	char bytes[16384];
-	size_t len;
-	void *reply;
+	char			bytes[16384];
+	size_t			len;
+	void		   *reply;
 
 	while ((len = bufferevent_read(stream, bytes, sizeof(bytes))) > 0)
 		redisReaderFeed(connection->reader, bytes, len);
 	while (redisReaderGetReply(connection->reader, &reply) == REDIS_OK && reply != NULL)
 	{
 		redisReply *words = reply;
-		char command[4096] = "";
-		bool open = true;
+		char		command[4096] = "";
+		bool		open = true;
 
 		for (size_t i = 0; i < words->elements; i++)
 		{
@@ -201,9 +201,9 @@ fake_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr
 static inline FakeRedis *
 fake_start(struct event_base *base)
 {
-	FakeRedis *fake = calloc(1, sizeof(FakeRedis));
+	FakeRedis		  *fake = calloc(1, sizeof(FakeRedis));
 	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
+	socklen_t		   len = sizeof(address);
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	fake->base = base;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * For tests: answers of the database made by hand, for fakes of sql.c. A row is added word by word; NULL is
- * SQL NULL. The answer comes from the loop, as the real one does.
+ * For tests: answers of the database made by hand, for fakes of sql.c. A row is added word by
+ * word; NULL is SQL NULL. The answer comes from the loop, as the real one does.
  */
 #ifndef CONCERT_TEST_FAKE_ROWS_H
 #define CONCERT_TEST_FAKE_ROWS_H
@@ -21,14 +21,14 @@
 typedef struct FakeRows
 {
 	PGresult *res; /* NULL: no answer came */
-	DbDone done;
-	void *arg;
+	DbDone	  done;
+	void	 *arg;
 } FakeRows;
 
 static inline PGresult *
 fake_rows(int columns)
 {
-	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	PGresult	*res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
 	PGresAttDesc attributes[16];
 
 	memset(attributes, 0, sizeof(attributes));
@@ -41,7 +41,7 @@ fake_rows(int columns)
 static inline void
 fake_rows_add(PGresult *res, ...)
 {
-	int row = PQntuples(res);
+	int		row = PQntuples(res);
 	va_list args;
 
 	va_start(args, res);

@@ -34,9 +34,9 @@ loop_until(struct event_base *base, bool (*condition)(const void *arg), const vo
 		   int wait_ms)
 {
 	const struct timeval tick_length = {.tv_usec = 1000};
-	int64_t deadline_ms = loop_now_ms() + wait_ms;
-	struct event *tick = event_new(base, -1, EV_PERSIST, loop_tick, NULL);
-	bool met;
+	int64_t				 deadline_ms = loop_now_ms() + wait_ms;
+	struct event		*tick = event_new(base, -1, EV_PERSIST, loop_tick, NULL);
+	bool				 met;
 
 	event_add(tick, &tick_length);
 	while (!(met = condition(arg)) && loop_now_ms() < deadline_ms)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * For tests: a Redis in cluster mode of their own, through deploy/local/redis. It keeps nothing on disk, so
- * one that was killed comes back empty. Run from the daemon's source folder. A test that fails leaves none
- * behind: what it did not stop is stopped when the program ends.
+ * For tests: a Redis in cluster mode of their own, through deploy/local/redis. It keeps nothing
+ * on disk, so one that was killed comes back empty. Run from the daemon's source folder. A test
+ * that fails leaves none behind: what it did not stop is stopped when the program ends.
  */
 #ifndef CONCERT_TEST_REDIS_SERVER_H
 #define CONCERT_TEST_REDIS_SERVER_H
@@ -25,7 +25,7 @@
 typedef struct RedisServer
 {
 	char dir[64];
-	int port;
+	int	 port;
 	char nodes[64]; /* for redis_open() */
 } RedisServer;
 
@@ -35,9 +35,9 @@ static char redis_servers_running[REDIS_SERVERS_MAX][64];
 static inline bool
 redis_server_shell(char *ret_line, int size, const char *fmt, ...)
 {
-	char command[512];
+	char	command[512];
 	va_list args;
-	FILE *pipe;
+	FILE   *pipe;
 
 	va_start(args, fmt);
 	vsnprintf(command, sizeof(command), fmt, args);
@@ -65,9 +65,9 @@ static inline bool
 redis_server_kill(const RedisServer *server)
 {
 	const struct timespec pause = {.tv_nsec = 5000000};
-	char record[128];
-	int pid = 0;
-	FILE *file;
+	char				  record[128];
+	int					  pid = 0;
+	FILE				 *file;
 
 	snprintf(record, sizeof(record), "%s/redis/server.process", server->dir);
 	file = fopen(record, "re");
@@ -88,8 +88,8 @@ redis_server_stop_dir(char *dir)
 {
 	char line[256];
 
-	redis_server_shell(line, sizeof(line),
-					   REDIS_SERVER_LOCAL "/redis stop %s/redis && rm -rf %s", dir, dir);
+	redis_server_shell(line, sizeof(line), REDIS_SERVER_LOCAL "/redis stop %s/redis && rm -rf %s",
+					   dir, dir);
 	dir[0] = '\0';
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Holds and marks against a real Redis in cluster mode; the database is a table in this file. Two users never
- * hold one seat; a refusal names every seat; an old mark never undoes a newer one; nothing that Redis
- * forgets or remembers too long outlives a rebuild or a sweep.
+ * Holds and marks against a real Redis in cluster mode; the database is a table in this file. Two
+ * users never hold one seat; a refusal names every seat; an old mark never undoes a newer one;
+ * nothing that Redis forgets or remembers too long outlives a rebuild or a sweep.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 #include "redis_server.h"
 #include "sql.h"
 
-#define REDIS_TIMEOUT_MS 1000
+#define REDIS_TIMEOUT_MS 3000
 #define SEATS 600
 #define STORM_USERS 40
 #define STORM_TAKES 6000
@@ -28,66 +28,66 @@
 
 typedef struct Truth
 {
-	char seat_id[37];
+	char		seat_id[37];
 	const char *state; /* NULL: no such seat */
-	char user_id[37];
-	int64_t fence;
-	int64_t remaining_ms;
+	char		user_id[37];
+	int64_t		fence;
+	int64_t		remaining_ms;
 } Truth;
 
 typedef struct Answer
 {
-	int answers;
-	int wanted;
+	int		   answers;
+	int		   wanted;
 	HoldStatus status;
-	int64_t fence;
-	int refusal_count;
-	char seats[8][37];
-	char reasons[8][16];
-	int64_t remaining_ms[8];
-	bool ok;
-	HoldSweep sweep;
+	int64_t	   fence;
+	int		   refusal_count;
+	char	   seats[8][37];
+	char	   reasons[8][16];
+	int64_t	   remaining_ms[8];
+	bool	   ok;
+	HoldSweep  sweep;
 } Answer;
 
 typedef struct Storm Storm;
 typedef struct StormTake
 {
-	Storm *storm;
-	int user;
-	int seats[4];
-	int count;
+	Storm  *storm;
+	int		user;
+	int		seats[4];
+	int		count;
 	int64_t fence;
 } StormTake;
 
 struct Storm
 {
-	int owner[STORM_SEATS]; /* user + 1, or 0 */
-	int64_t fence[STORM_SEATS];
-	char users[STORM_USERS][37];
-	int answers;
-	int wanted;
-	int begun;
-	int won;
+	int		  owner[STORM_SEATS]; /* user + 1, or 0 */
+	int64_t	  fence[STORM_SEATS];
+	char	  users[STORM_USERS][37];
+	int		  answers;
+	int		  wanted;
+	int		  begun;
+	int		  won;
 	StormTake won_takes[64];
-	int won_count;
+	int		  won_count;
 };
 
 static struct event_base *base;
-static RedisServer server;
-static Redis *redis;
-static Hold *hold;
-static char date_id[37];
-static Truth truth[SEATS];
-static bool database_away;
-static int database_reads;
+static RedisServer		  server;
+static Redis			 *redis;
+static Hold				 *hold;
+static char				  date_id[37];
+static Truth			  truth[SEATS];
+static bool				  database_away;
+static int				  database_reads;
 
 /* The fake of sql.c. */
 bool
 sql_seat_states(Db *db, const char *concert_date_id, const char *seat_ids, DbDone done, void *arg)
 {
 	PGresult *res = database_away ? NULL : fake_rows(5);
-	char fence[24];
-	char remaining_ms[24];
+	char	  fence[24];
+	char	  remaining_ms[24];
 
 	(void) db;
 	assert_string_equal(concert_date_id, date_id);
@@ -195,7 +195,7 @@ static bool
 mark(int seat, const char *state, const char *user_id, int64_t fence, int64_t remaining_ms)
 {
 	const SeatMark mark = {truth[seat].seat_id, state, user_id, fence, remaining_ms};
-	Answer answer = {.wanted = 1};
+	Answer		   answer = {.wanted = 1};
 
 	hold_mark(hold, date_id, 1, &mark, marked, &answer);
 	wait_answer(&answer);
@@ -232,7 +232,8 @@ sweep_date(void)
 static int
 group_setup(void **state)
 {
-	const HoldConfig config = {.hold_seconds = 30, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
+	const HoldConfig config = {
+		.hold_seconds = 30, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
 
 	(void) state;
 	base = event_base_new();
@@ -258,7 +259,8 @@ group_teardown(void **state)
 static int
 setup(void **state)
 {
-	const HoldConfig config = {.hold_seconds = 30, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
+	const HoldConfig config = {
+		.hold_seconds = 30, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
 
 	(void) state;
 	hold_configure(hold, &config);
@@ -368,7 +370,8 @@ only_the_holder_with_its_fence_releases(void **state)
 static void
 a_hold_lapses_by_itself_and_is_not_prolonged_by_clicking(void **state)
 {
-	const HoldConfig config = {.hold_seconds = 1, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
+	const HoldConfig config = {
+		.hold_seconds = 1, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
 	Answer ann;
 	Answer bob;
 
@@ -426,7 +429,7 @@ static void
 a_hold_starts_above_every_fence_that_a_mark_told(void **state)
 {
 	const int64_t ahead = 4000000000000000;
-	Answer ann;
+	Answer		  ann;
 
 	(void) state;
 	TAKE(ANN, NULL, 0);
@@ -485,7 +488,7 @@ static void
 a_redis_that_was_killed_is_rebuilt_from_the_database(void **state)
 {
 	int64_t asked_ms;
-	Answer ann = TAKE(ANN, NULL, 1);
+	Answer	ann = TAKE(ANN, NULL, 1);
 
 	(void) state;
 	set_truth(1, "pending", ANN, ann.fence, 200000);
@@ -506,7 +509,8 @@ a_redis_that_was_killed_is_rebuilt_from_the_database(void **state)
 static void
 a_sweep_makes_marks_say_what_the_database_says(void **state)
 {
-	const HoldConfig brief = {.hold_seconds = 1, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
+	const HoldConfig brief = {
+		.hold_seconds = 1, .sold_mark_seconds = 60, .blocked_mark_seconds = 10};
 	HoldSweep sweep;
 
 	(void) state;
@@ -540,8 +544,8 @@ a_sweep_makes_marks_say_what_the_database_says(void **state)
 static void
 a_sweep_of_a_large_date_reads_every_page(void **state)
 {
-	SeatMark marks[SEATS];
-	Answer answer = {.wanted = 1};
+	SeatMark  marks[SEATS];
+	Answer	  answer = {.wanted = 1};
 	HoldSweep sweep;
 
 	(void) state;
@@ -572,7 +576,7 @@ storm_taken(void *arg, HoldStatus status, int64_t fence, const HoldRefusal *refu
 			int refusal_count)
 {
 	StormTake *take = arg;
-	Storm *storm = take->storm;
+	Storm	  *storm = take->storm;
 
 	(void) refusals;
 	storm->answers++;
@@ -606,7 +610,7 @@ storm_taken(void *arg, HoldStatus status, int64_t fence, const HoldRefusal *refu
 static void
 storm_release(Storm *storm, int index)
 {
-	StormTake take = storm->won_takes[index];
+	StormTake	take = storm->won_takes[index];
 	const char *seat_ids[4];
 
 	storm->won_takes[index] = storm->won_takes[--storm->won_count];
@@ -623,7 +627,7 @@ storm_release(Storm *storm, int index)
 static void
 storm_take(Storm *storm)
 {
-	StormTake *take = calloc(1, sizeof(StormTake));
+	StormTake  *take = calloc(1, sizeof(StormTake));
 	const char *seat_ids[4];
 
 	take->storm = storm;

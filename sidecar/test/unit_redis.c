@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * What redis.c and cluster.c promise: every operation is answered exactly once and in time; what a server
- * cannot have executed is tried again where the cluster says, what it may have executed never is. Nodes
- * are scripted fakes, except where a real Redis is killed and two real nodes move a slot.
+ * What redis.c and cluster.c promise: every operation is answered exactly once and in time; what
+ * a server cannot have executed is tried again where the cluster says, what it may have executed
+ * never is. Nodes are scripted fakes, except where a real Redis is killed and two real nodes move
+ * a slot.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,16 +25,16 @@
 typedef struct Fixture
 {
 	struct event_base *base;
-	FakeRedis *first;
-	FakeRedis *second;
-	Redis *redis;
+	FakeRedis		  *first;
+	FakeRedis		  *second;
+	Redis			  *redis;
 } Fixture;
 
 typedef struct Answer
 {
-	int answers;
-	int wanted; /* answers to wait for */
-	int type;	/* of the reply; 0 when it was NULL */
+	int	 answers;
+	int	 wanted; /* answers to wait for */
+	int	 type;	 /* of the reply; 0 when it was NULL */
 	char text[256];
 	char error[256];
 } Answer;
@@ -88,7 +89,7 @@ static int
 setup(void **state)
 {
 	Fixture *f = calloc(1, sizeof(Fixture));
-	char nodes[64];
+	char	 nodes[64];
 
 	f->base = event_base_new();
 	f->first = fake_start(f->base);
@@ -103,7 +104,7 @@ static int
 teardown(void **state)
 {
 	Fixture *f = *state;
-	bool wrong = f->first->wrong[0] != '\0' || f->second->wrong[0] != '\0';
+	bool	 wrong = f->first->wrong[0] != '\0' || f->second->wrong[0] != '\0';
 
 	if (wrong)
 		print_error("first: %s\nsecond: %s\n", f->first->wrong, f->second->wrong);
@@ -132,8 +133,8 @@ static void
 addresses_are_checked(void **state)
 {
 	struct event_base *base = event_base_new();
-	SlotAddress address;
-	int slot;
+	SlotAddress		   address;
+	int				   slot;
 
 	(void) state;
 	assert_true(slotmap_address("[::1]:7000@17000", 16, &address));
@@ -157,7 +158,7 @@ static void
 an_operation_is_answered(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
+	Answer	 answer = {0};
 
 	fake_step(f->first, "EXPECT GET {a}k");
 	fake_step(f->first, "SEND +fine");
@@ -174,7 +175,7 @@ static void
 an_error_of_the_server_is_an_answer(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
+	Answer	 answer = {0};
 
 	fake_step(f->first, "EXPECT GET {a}k");
 	fake_step(f->first, "SEND -WRONGTYPE not that kind");
@@ -188,9 +189,9 @@ static void
 moved_is_followed_remembered_and_the_map_read(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
-	char moved[128];
-	int maps = 0;
+	Answer	 answer = {0};
+	char	 moved[128];
+	int		 maps = 0;
 
 	snprintf(moved, sizeof(moved), "SEND -MOVED %d 127.0.0.1:%d", slotmap_slot("{a}k", 4),
 			 f->second->port);
@@ -217,8 +218,8 @@ static void
 ask_is_followed_once_with_asking(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
-	char ask[128];
+	Answer	 answer = {0};
+	char	 ask[128];
 
 	snprintf(ask, sizeof(ask), "SEND -ASK %d 127.0.0.1:%d", slotmap_slot("{a}k", 4),
 			 f->second->port);
@@ -248,7 +249,7 @@ errors_that_pass_are_waited_out(void **state)
 		"SEND -READONLY You can't write against a read only replica.",
 		"SEND -BUSY Redis is busy running a script."};
 	Fixture *f = *state;
-	Answer answer = {0};
+	Answer	 answer = {0};
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 	{
@@ -268,8 +269,8 @@ static void
 an_error_that_does_not_pass_ends_at_the_deadline(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
-	int64_t started_ms = loop_now_ms();
+	Answer	 answer = {0};
+	int64_t	 started_ms = loop_now_ms();
 
 	for (int i = 0; i < FAKE_STEPS_MAX / 2; i++)
 	{
@@ -286,8 +287,8 @@ static void
 redirections_in_a_circle_come_to_an_end(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
-	char moved[128];
+	Answer	 answer = {0};
+	char	 moved[128];
 
 	snprintf(moved, sizeof(moved), "SEND -MOVED %d 127.0.0.1:%d", slotmap_slot("{a}k", 4),
 			 f->first->port);
@@ -305,7 +306,7 @@ static void
 a_script_is_sent_whole_once_and_again_when_forgotten(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
+	Answer	 answer = {0};
 
 	fake_step(f->first, "EXPECT EVAL return 1 1 {a}k x");
 	fake_step(f->first, "SEND :1");
@@ -330,7 +331,7 @@ static void
 what_was_in_flight_on_a_lost_connection_is_unknown_and_not_repeated(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
+	Answer	 answer = {0};
 
 	fake_step(f->first, "EXPECT GET {a}k");
 	fake_step(f->first, "DROP");
@@ -350,9 +351,9 @@ static void
 a_silent_node_costs_one_deadline_and_its_connection(void **state)
 {
 	Fixture *f = *state;
-	Answer answer = {0};
-	int connections;
-	int64_t started_ms = loop_now_ms();
+	Answer	 answer = {0};
+	int		 connections;
+	int64_t	 started_ms = loop_now_ms();
 
 	fake_step(f->first, "EXPECT GET {a}k");
 	send_get(f, "{a}k", &answer);
@@ -372,11 +373,11 @@ a_silent_node_costs_one_deadline_and_its_connection(void **state)
 static void
 an_unreachable_cluster_refuses_at_once(void **state)
 {
-	Fixture f = {.base = event_base_new()};
+	Fixture	   f = {.base = event_base_new()};
 	FakeRedis *gone = fake_start(f.base);
-	Answer answer = {0};
-	char nodes[64];
-	int64_t started_ms;
+	Answer	   answer = {0};
+	char	   nodes[64];
+	int64_t	   started_ms;
 
 	(void) state;
 	snprintf(nodes, sizeof(nodes), "127.0.0.1:%d", gone->port);
@@ -399,8 +400,8 @@ static void
 closing_answers_what_is_under_way(void **state)
 {
 	Fixture f = {.base = event_base_new()};
-	Answer answer = {0};
-	char nodes[64];
+	Answer	answer = {0};
+	char	nodes[64];
 
 	(void) state;
 	f.first = fake_start(f.base);
@@ -420,8 +421,8 @@ static void
 too_much_in_flight_is_not_accepted(void **state)
 {
 	const char *const argv[] = {"GET", "{a}k"};
-	Fixture *f = *state;
-	Answer answer = {0};
+	Fixture			 *f = *state;
+	Answer			  answer = {0};
 
 	while (redis_command(f->redis, argv[1], 2, argv, NULL, take_answer, &answer))
 		answer.wanted++;
@@ -435,9 +436,9 @@ too_much_in_flight_is_not_accepted(void **state)
 static void
 a_real_server_that_is_killed_and_comes_back_is_used_again(void **state)
 {
-	Fixture f = {.base = event_base_new()};
+	Fixture		f = {.base = event_base_new()};
 	RedisServer server;
-	Answer answer = {0};
+	Answer		answer = {0};
 
 	(void) state;
 	assert_true(redis_server_start(&server));
@@ -478,8 +479,8 @@ static void
 wait_cli(const RedisServer *server, const char *command, const char *wanted)
 {
 	const struct timespec pause = {.tv_nsec = 20000000};
-	int64_t deadline_ms = loop_now_ms() + 3 * LOOP_WAIT_MS;
-	char line[256];
+	int64_t				  deadline_ms = loop_now_ms() + 3 * LOOP_WAIT_MS;
+	char				  line[256];
 
 	while (!redis_server_cli(server, line, sizeof(line), command) || strstr(line, wanted) == NULL)
 	{
@@ -493,14 +494,14 @@ wait_cli(const RedisServer *server, const char *command, const char *wanted)
 static void
 a_slot_that_moves_between_real_nodes_is_followed(void **state)
 {
-	Fixture f = {.base = event_base_new()};
+	Fixture		f = {.base = event_base_new()};
 	RedisServer from;
 	RedisServer to;
-	Answer answer = {0};
-	char from_id[64];
-	char to_id[64];
-	char command[256];
-	int slot = slotmap_slot("{a}k", 4);
+	Answer		answer = {0};
+	char		from_id[64];
+	char		to_id[64];
+	char		command[256];
+	int			slot = slotmap_slot("{a}k", 4);
 
 	(void) state;
 	assert_true(redis_server_start(&from) && redis_server_start(&to));
@@ -510,7 +511,8 @@ a_slot_that_moves_between_real_nodes_is_followed(void **state)
 	assert_true(redis_server_cli(&to, to_id, sizeof(to_id), "cluster myid"));
 	assert_true(redis_server_shell(command, sizeof(command),
 								   "sed -n 's/^cluster-port //p' %s/redis/redis.conf", to.dir));
-	snprintf(command + 64, sizeof(command) - 64, "cluster meet 127.0.0.1 %d %.32s", to.port, command);
+	snprintf(command + 64, sizeof(command) - 64, "cluster meet 127.0.0.1 %d %.32s", to.port,
+			 command);
 	cli(&from, command + 64);
 	snprintf(command, sizeof(command), "cluster nodes | grep -c '%.48s.*connected'", from_id);
 	wait_cli(&to, command, "1");
@@ -553,8 +555,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_error_that_does_not_pass_ends_at_the_deadline, setup,
 										teardown),
 		cmocka_unit_test_setup_teardown(redirections_in_a_circle_come_to_an_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_script_is_sent_whole_once_and_again_when_forgotten,
-										setup, teardown),
+		cmocka_unit_test_setup_teardown(a_script_is_sent_whole_once_and_again_when_forgotten, setup,
+										teardown),
 		cmocka_unit_test_setup_teardown(
 			what_was_in_flight_on_a_lost_connection_is_unknown_and_not_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_node_costs_one_deadline_and_its_connection, setup,

@@ -151,6 +151,10 @@ class Sale {
 			element("strong", {}, count(total[s])))),
 			element("li", {}, element("span", {className: "swatch picked"}), "yours"));
 		this.showSections(counts);
+		if (this.isFull !== (total[0] === 0)) {
+			this.isFull = total[0] === 0;
+			this.showBasket();
+		}
 	}
 
 	showSections(counts) {
@@ -159,9 +163,9 @@ class Sale {
 			$("sections").replaceChildren(...this.sectionRows.map(row => row.item));
 		}
 		this.sectionRows.forEach((row, i) => {
-			const all = counts[i].reduce((sum, n) => sum + n, 0);
-			row.left.textContent = counts[i][0] ? `${count(counts[i][0])} of ${count(all)} free` : counts[i][1] ? "all taken" : "sold out";
-			row.bar.value = (counts[i][1] + counts[i][2]) / Math.max(1, all);
+			const [free, pending, sold] = counts[i];
+			row.left.textContent = free ? `${count(free)} of ${count(free + pending + sold)} free` : pending ? "all taken" : "sold out";
+			row.bar.value = (pending + sold) / Math.max(1, free + pending + sold);
 		});
 	}
 
@@ -229,7 +233,12 @@ class Sale {
 			closed: () => [element("p", {}, "The sale is closed.")],
 		};
 		$("room").replaceChildren(...parts[room.state](), ...room.trouble ? [element("p", {className: "refusal"}, room.trouble)] : []);
-		this.showBasket();
+		if (this.mayReserve !== this.basketAllows)
+			this.showBasket();
+	}
+
+	get mayReserve() {
+		return !this.needsPass || Boolean(this.room?.pass);
 	}
 
 	async joinRoom() {
@@ -248,14 +257,16 @@ class Sale {
 
 	showBasket() {
 		const {basket} = this;
-		const mayReserve = !this.needsPass || this.room?.pass;
+		const {mayReserve} = this;
+		this.basketAllows = mayReserve;
 		$("basket").replaceChildren(
 			...basket.picked.length ? [this.seatList(basket.picked, true),
 				this.sumRow(basket.picked.reduce((sum, seat) => sum + seat.price, 0), basket.picked[0].currency),
 				Object.assign(button(mayReserve ? "Reserve" : "Reserve once you are let in", () => basket.reserve(this.room?.pass), "main"),
 					{disabled: basket.busy || !mayReserve})]
 			: basket.bookings.length ? []
-			: [element("p", {className: "quiet"}, `Zoom in and choose up to ${this.date.seats_per_user_max} seats.`)],
+			: [element("p", {className: "quiet"}, this.isFull ? "Every seat is taken. One that is given up comes back."
+				: `Zoom in and choose up to ${this.date.seats_per_user_max} seats.`)],
 			...basket.message ? [element("p", {className: "refusal", role: "alert"}, ...basket.message.split("\n").map(line => element("span", {}, line, element("br"))))] : []);
 		$("bookings").replaceChildren(...basket.bookings.map(booking => this.bookingCard(booking)));
 		$("balance").textContent = basket.balance === null ? "…" : money(basket.balance, basket.currency);

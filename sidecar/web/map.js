@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: PostgreSQL
 // Draws a hall on a canvas and lets one look around in it: wheel, drag, pinch, keys. It draws only when something
-// changed. Changes of a poll are shown spread over the time to the next one, as they happened, and flash.
+// changed. Changes of a poll are shown spread over the time to the next one, as they happened, and flash. From afar,
+// where all the seats are in sight, they come from a picture of the hall in which only changed ones are drawn anew.
 
 import {STATES} from "./hall.js";
 
 const SEAT = 0.86;				// of the distance between two seats
 const PICK_PX = 8;				// seats can be chosen when they are at least this far apart
-const TEXT_PX = 24;
+const ROUND_PX = 11;			// and have round corners
+const TEXT_PX = 24;				// and their labels on them
 const SCALE_MAX = 44;
 const MARGIN_PX = 24;
 const FLASH_MS = 800;
 const FLASHES_MAX = 4000;
 const FLIGHT_MS = 280;
+const STEADY_MS = 120;			// without zooming: time for a sharp picture
+const PICTURE_PX_MAX = 4096;
+const GAP_FROM_PX = 2.5;		// nearer than that, seats touch each other
 const DRAG_PX = 5;
 const KEY_ZOOM = 1.5;
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
@@ -31,6 +36,9 @@ export class SeatMap {
 		this.mine = new Set();
 		this.coming = [];		// {seat, at}: changes yet to be shown, in order of time
 		this.flashes = new Map();
+		this.picture = document.createElement("canvas");
+		this.pictureScale = 0;	// at which it was drawn; 0: not
+		this.steadyAt = 0;
 		this.pointers = new Map();
 		this.calm = matchMedia("(prefers-reduced-motion: reduce)");
 		this.readColours();
@@ -42,6 +50,7 @@ export class SeatMap {
 	load(hall) {
 		this.hall = hall;
 		this.shown = hall.state.slice();
+		this.pictureScale = 0;
 		this.coming = [];
 		this.flashes.clear();
 		this.cursor = -1;
@@ -98,10 +107,16 @@ export class SeatMap {
 		this.fly({scale, x: x - (x - from.x) * ratio, y: y - (y - from.y) * ratio}, atOnce);
 	}
 
+	// The middle of the canvas stays on the hall.
 	fly(to, atOnce) {
+		const {clientWidth, clientHeight} = this.canvas;
+		to.x = Math.min(clientWidth / 2, Math.max(clientWidth / 2 - this.hall.width * to.scale, to.x));
+		to.y = Math.min(clientHeight / 2, Math.max(clientHeight / 2 - this.hall.height * to.scale, to.y));
 		this.fitted = false;
 		if (atOnce || this.calm.matches) {
 			this.flight = null;
+			if (to.scale !== this.view.scale)
+				this.steadyAt = performance.now() + STEADY_MS;
 			this.view = to;
 		} else
 			this.flight = {from: this.view, to, since: performance.now()};
@@ -113,6 +128,7 @@ export class SeatMap {
 		this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
 		this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
 		this.ratio = ratio;
+		this.pictureScale = 0;
 		if (this.hall && this.fitted) {
 			this.hall.layOut(this.canvas.clientWidth, this.canvas.clientHeight);
 			this.fit(true);
@@ -129,6 +145,7 @@ export class SeatMap {
 			this.colours[name] = style.getPropertyValue(`--seat-${name}`).trim();
 		for (const name of ["quiet", "block", "accent", "text", "line"])
 			this.colours[`page-${name}`] = style.getPropertyValue(`--${name}`).trim();
+		this.pictureScale = 0;
 		this.draw();
 	}
 
@@ -145,16 +162,15 @@ export class SeatMap {
 		context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
 		const blocks = hall.blocks.filter(block => this.isVisible(block));
 		this.paintFrames(blocks);
-		STATES.forEach((state, s) => {
-			context.fillStyle = this.colours[state];
-			for (const block of blocks)
-				this.paintSeats(block, s);
-		});
+		if (view.scale < PICK_PX && this.readyPicture(now))
+			this.paintPicture();
+		else
+			this.paintSeats(blocks);
 		this.paintFlashes(now);
 		if (view.scale >= TEXT_PX)
 			this.paintLabels(blocks);
 		this.paintMarks();
-		if (this.flight || this.coming.length || this.flashes.size)
+		if (this.flight || this.coming.length || this.flashes.size || now < this.steadyAt)
 			this.draw();
 	}
 
@@ -163,6 +179,8 @@ export class SeatMap {
 		while (due < this.coming.length && this.coming[due].at <= now) {
 			const {seat} = this.coming[due++];
 			this.shown[seat] = this.hall.state[seat];
+			if (this.pictureScale)
+				this.drawInPicture(seat);
 			if (this.flashes.size < FLASHES_MAX && !this.calm.matches)
 				this.flashes.set(seat, now);
 		}
@@ -216,22 +234,62 @@ export class SeatMap {
 		context.fillText(text, (box.x + box.width / 2) * view.scale + view.x, y);
 	}
 
-	paintSeats(block, state) {
+	paintSeats(blocks) {
 		const {context, hall, shown} = this;
 		const {scale, x, y} = this.view;
 		const side = Math.max(1, scale * SEAT);
-		const round = scale >= PICK_PX;
-		context.beginPath();
-		for (const i of block.seats) {
-			if (shown[i] !== state)
-				continue;
-			const left = hall.x[i] * scale + x, top = hall.y[i] * scale + y;
-			if (!round)
-				context.fillRect(left, top, side, side);
-			else if (left > -scale && top > -scale && left < this.canvas.clientWidth && top < this.canvas.clientHeight)
-				context.roundRect(left, top, side, side, scale * 0.22);
-		}
-		context.fill();
+		const {clientWidth, clientHeight} = this.canvas;
+		STATES.forEach((state, s) => {
+			context.fillStyle = this.colours[state];
+			context.beginPath();
+			for (const block of blocks)
+				for (const i of block.seats) {
+					const left = hall.x[i] * scale + x, top = hall.y[i] * scale + y;
+					if (shown[i] !== s || left < -scale || top < -scale || left > clientWidth || top > clientHeight)
+						continue;
+					if (scale >= ROUND_PX)
+						context.roundRect(left, top, side, side, scale * 0.22);
+					else
+						context.fillRect(left, top, side, side);
+				}
+			context.fill();
+		});
+	}
+
+	// Whether the picture can be shown: while one zooms, also one of another scale, which is less sharp.
+	readyPicture(now) {
+		const {hall, picture, view, ratio} = this;
+		const isMoving = this.flight || now < this.steadyAt;
+		if (this.pictureScale && (this.pictureScale === view.scale || isMoving))
+			return true;
+		picture.width = Math.ceil(hall.width * view.scale * ratio) + 1;
+		picture.height = Math.ceil(hall.height * view.scale * ratio) + 1;
+		this.pictureScale = 0;
+		if (Math.max(picture.width, picture.height) > PICTURE_PX_MAX)
+			return false;
+		this.pictureScale = view.scale;
+		this.pictureContext = picture.getContext("2d");
+		for (let i = 0; i < hall.ids.length; i++)
+			this.drawInPicture(i);
+		return true;
+	}
+
+	// On whole pixels: what is drawn over then leaves no edge behind.
+	drawInPicture(seat) {
+		const pixels = this.pictureScale * this.ratio;
+		const gap = pixels >= GAP_FROM_PX ? Math.max(1, Math.round(pixels * (1 - SEAT))) : 0;
+		const x = this.hall.x[seat] * pixels, y = this.hall.y[seat] * pixels;
+		const left = Math.round(x), top = Math.round(y);
+		this.pictureContext.fillStyle = this.colours[STATES[this.shown[seat]]];
+		this.pictureContext.fillRect(left, top, Math.max(1, Math.round(x + pixels) - left - gap),
+			Math.max(1, Math.round(y + pixels) - top - gap));
+	}
+
+	paintPicture() {
+		const {picture, ratio, view} = this;
+		const stretch = view.scale / this.pictureScale / ratio;
+		this.context.drawImage(picture, Math.round(view.x * ratio) / ratio, Math.round(view.y * ratio) / ratio,
+			picture.width * stretch, picture.height * stretch);
 	}
 
 	paintFlashes(now) {
