@@ -38,7 +38,8 @@ static SavedPlan find_stranger = PLAN(
 	UUIDARRAYOID, UUIDARRAYOID, UUIDOID, UUIDOID, UUIDOID);
 
 static SavedPlan issue_tickets = PLAN(
-	"INSERT INTO concert.ticket (reservation_id, concert_date_id, seat_id, booking_id, user_id, event_id)"
+	"INSERT INTO concert.ticket"
+	" (reservation_id, concert_date_id, seat_id, booking_id, user_id, event_id)"
 	" SELECT id, concert_date_id, seat_id, booking_id, user_id, $2 FROM concert.reservation"
 	" WHERE id = ANY ($1) AND status = 'confirmed' ORDER BY id"
 	" ON CONFLICT (reservation_id) DO NOTHING",
@@ -157,7 +158,8 @@ payload_confirmation(Jsonb *payload)
 
 	if (!JsonContainerIsArray(seats) || JsonContainerSize(seats) < 1 ||
 		JsonContainerSize(seats) > SEATS_PER_CALL_LIMIT)
-		error_invalid("payload", "seats", psprintf("an array of 1 to %d seats there", SEATS_PER_CALL_LIMIT));
+		error_invalid("payload", "seats",
+					  psprintf("an array of 1 to %d seats there", SEATS_PER_CALL_LIMIT));
 	told.count = (int) JsonContainerSize(seats);
 	told.reservation_ids = palloc(sizeof(pg_uuid_t) * told.count);
 	told.seat_ids = palloc(sizeof(pg_uuid_t) * told.count);

@@ -2,10 +2,11 @@
 /*
  * Events go in. What is refused here could not be published later: names, encoding, size.
  *
- * Order per key rests on three steps in emit, in this order: the lock of (topic, key), then
- * the top-level transaction id, then the event's number. The lock is released only after the
- * transaction is visible, so whoever sees a later event of a key sees the earlier ones, and
- * their numbers are in commit order. The number is drawn inside the INSERT, after its lock.
+ * Order per key rests on two steps in emit: the lock of (topic, key), then the event's number,
+ * drawn inside the INSERT. The lock is released only after the transaction is visible (or with
+ * a savepoint that takes its event along), so whoever sees a later event of a key sees the
+ * earlier ones, and their numbers are in commit order. The xid is the top-level one: of a
+ * subtransaction's no snapshot says whether it is visible.
  */
 #include "outbox_internal.h"
 
@@ -177,8 +178,11 @@ concert_outbox_lane(PG_FUNCTION_ARGS)
 {
 	uint64		name = outbox_key_name(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 									   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	int			lanes = PG_GETARG_INT32(2);
 
-	PG_RETURN_INT32((int32) (name % (uint64) PG_GETARG_INT32(2)));
+	if (lanes < 1 || lanes > OUTBOX_LANES_MAX)
+		error_invalid_number("lanes", lanes, 1, OUTBOX_LANES_MAX);
+	PG_RETURN_INT32((int32) (name % (uint64) lanes));
 }
 
 /*
@@ -195,6 +199,7 @@ outbox_append(const Event *event)
 	int			lane;
 
 	outbox_check(event);
+	PreventCommandIfReadOnly("concert.emit()");
 	lock_wait(LOCK_EVENT_KEY, name);
 	xid = GetTopFullTransactionId();
 	id = uuid7_next();

@@ -47,7 +47,8 @@ static SavedPlan find_acked = PLAN(
 	INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID);
 
 static SavedPlan record_skip = PLAN(
-	"INSERT INTO concert.outbox_skipped (event_id, lane, seq, topic, key, type, skipped_by, skipped_at)"
+	"INSERT INTO concert.outbox_skipped"
+	" (event_id, lane, seq, topic, key, type, skipped_by, skipped_at)"
 	" VALUES ($1, $2, $3, $4, $5, $6, session_user, clock_timestamp())",
 	UUIDOID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
 

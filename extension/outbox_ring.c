@@ -76,7 +76,7 @@ static SavedPlan switch_tables = PLAN(
 	INT4OID, INT4OID, TEXTOID);
 
 static SavedPlan set_aside = PLAN(
-	"CREATE TEMPORARY TABLE outbox_kept AS SELECT lane < 0 AS ours, seq, id, topic, key, type,"
+	"CREATE TEMPORARY TABLE concert_outbox_kept AS SELECT lane < 0 AS ours, seq, id, topic, key, type,"
 	" headers, payload, created_at FROM concert.outbox_unacked", InvalidOid);
 
 static SavedPlan restored_lanes = PLAN(
@@ -89,13 +89,15 @@ static SavedPlan record_state = PLAN(
 	TEXTOID, INT4OID);
 
 static SavedPlan emit_kept = PLAN(
-	"INSERT INTO concert.outbox_event_0 (seq, xid, created_at, id, lane, topic, key, type, headers, payload)"
-	" SELECT nextval('concert.outbox_seq'), $1, created_at, id, concert.outbox_lane(topic, key, $2),"
+	"INSERT INTO concert.outbox_event_0"
+	" (seq, xid, created_at, id, lane, topic, key, type, headers, payload)"
+	" SELECT nextval('concert.outbox_seq'), $1, created_at, id,"
+	"  concert.outbox_lane(topic, key, $2),"
 	"  topic, key, type, headers, payload"
-	" FROM (SELECT * FROM pg_temp.outbox_kept ORDER BY ours, seq) AS kept",
+	" FROM (SELECT * FROM pg_temp.concert_outbox_kept ORDER BY ours, seq) AS kept",
 	XID8OID, INT4OID);
 
-static SavedPlan drop_kept = PLAN("DROP TABLE pg_temp.outbox_kept", InvalidOid);
+static SavedPlan drop_kept = PLAN("DROP TABLE pg_temp.concert_outbox_kept", InvalidOid);
 
 static Reason ring_rotate(void);
 static bool ring_try_locks(int event_table);

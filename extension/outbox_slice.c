@@ -76,7 +76,8 @@ static SavedPlan read_slice = PLAN(
 
 #define LATE_OF(n) \
 	"(SELECT seq FROM concert.outbox_event_" n " WHERE lane = $1" \
-	" AND (xid, seq) > (pg_snapshot_xmax($2), 0) AND pg_visible_in_snapshot(xid, $3) ORDER BY xid, seq)"
+	" AND (xid, seq) > (pg_snapshot_xmax($2), 0) AND pg_visible_in_snapshot(xid, $3)" \
+	" ORDER BY xid, seq)"
 
 static SavedPlan find_floor = PLAN(
 	"SELECT min(seq), EXISTS (SELECT FROM pg_snapshot_xip($2) AS running (xid)"
@@ -96,7 +97,8 @@ static SavedPlan take_snapshot = PLAN(
 static SavedPlan judge_snapshot = PLAN(
 	"SELECT concert.snapshot_within($1, pg_current_snapshot())", PG_SNAPSHOTOID);
 
-static int	slice_fill(Tuplestorestate *store, TupleDesc tupdesc, const OutboxPosition *position, int rows);
+static void slice_fill(Tuplestorestate *store, TupleDesc tupdesc, const OutboxPosition *position,
+					   int rows);
 static Difference *slice_difference(int lane, const OutboxPosition *position);
 static void slice_remember(int lane, const OutboxPosition *position, int64 floor, int64 end);
 static int64 slice_floor(int lane, const OutboxPosition *position);
@@ -181,13 +183,12 @@ outbox_slice_require_past(Datum snapshot)
 }
 
 /* Stops short of rows whose payloads together would be too much for one answer. */
-static int
+static void
 slice_fill(Tuplestorestate *store, TupleDesc tupdesc, const OutboxPosition *position, int rows)
 {
 	Size		bytes = 0;
-	int			row;
 
-	for (row = 0; row < rows; row++)
+	for (int row = 0; row < rows; row++)
 	{
 		Datum		values[SLICE_COLUMNS_COUNT + 2] = {position->s1, position->s2};
 		bool		nulls[SLICE_COLUMNS_COUNT + 2] = {false};
@@ -199,7 +200,6 @@ slice_fill(Tuplestorestate *store, TupleDesc tupdesc, const OutboxPosition *posi
 			break;
 		tuplestore_putvalues(store, tupdesc, values, nulls);
 	}
-	return row;
 }
 
 /* What is known of the position's difference; made known where it is not. */

@@ -2,7 +2,8 @@
 /*
  * The way to the dead-letter topics: TOPIC.dlq gets the message as it was, key, value and headers,
  * with why, by which group and after how many attempts in headers of their own. The answer comes
- * when the brokers have it.
+ * when the brokers have it; a crash between that and the stored offset sends it again, with the same
+ * ce_id.
  */
 #ifndef CONCERTD_DEADLETTER_H
 #define CONCERTD_DEADLETTER_H

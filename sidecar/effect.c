@@ -243,15 +243,14 @@ date_states(void *arg, const PGresult *res, const char *errstr)
 	DateSeats *date = arg;
 	EffectJob *job = date->job;
 	int		   count = errstr != NULL || job->done == NULL ? 0 : PQntuples(res);
-	SeatMark  *marks = calloc(count, sizeof(SeatMark));
+	SeatMark  *marks = count > 0 ? calloc(count, sizeof(SeatMark)) : NULL;
 
 	if (errstr != NULL)
 		job_failed(job, res == NULL ? "" : db_sqlstate(res), errstr);
 	else if (marks == NULL && count > 0)
 		job_failed(job, "", "out of memory");
-	if (count == 0 || marks == NULL)
+	if (marks == NULL)
 	{
-		free(marks);
 		job_answered(job);
 		return;
 	}

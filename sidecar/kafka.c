@@ -91,8 +91,8 @@ static const Setting producer_settings[] = {{"enable.idempotence", "true"},
 											{NULL, NULL}};
 
 /*
- * The queue is small because a message that waits in it is read again by whoever gets its partition
- * next.
+ * Whoever gets a partition next reads again what still waits in the queue, so it is bounded; not too
+ * tightly, because librdkafka fetches nothing for a second once the bound is reached.
  */
 static const Setting consumer_settings[] = {{"enable.auto.commit", "true"},
 											{"auto.commit.interval.ms", "1000"},
@@ -102,8 +102,7 @@ static const Setting consumer_settings[] = {{"enable.auto.commit", "true"},
 											{"session.timeout.ms", "10000"},
 											{"heartbeat.interval.ms", "1000"},
 											{"max.poll.interval.ms", "60000"},
-											{"queued.min.messages", "1000"},
-											{"queued.max.messages.kbytes", "8192"},
+											{"queued.max.messages.kbytes", "16384"},
 											{"fetch.error.backoff.ms", "100"},
 											{NULL, NULL}};
 

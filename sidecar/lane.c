@@ -210,9 +210,9 @@ lane_session(void *arg, bool connected)
 {
 	Lane *lane = arg;
 
-	if (connected)
+	if (connected && lane->state < LANE_OPENING)
 		lane_take(lane);
-	else if (lane->state != LANE_AWAY)
+	else if (!connected && lane->state != LANE_AWAY)
 	{
 		metric_add(METRIC_RELAY_ERRORS, "session", 1);
 		lane_leave(lane, LANE_AWAY);

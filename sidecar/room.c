@@ -26,7 +26,7 @@
 #define TRIES_MAX 10 /* of one call's script: cold, then a lease, both perhaps repeated */
 #define WAIT_MS 2000 /* for a lease or for a cold room to be filled */
 #define NEAR_MS 1000 /* how soon the people in front ask again */
-#define FAR_MS 8000	 /* how soon the people far behind do */
+#define FAR_MS 30000 /* how late the people far behind may; the presence slot bounds it too */
 #define FAR_POSITION 5000
 #define LEASE_MAX 100000
 #define JITTER_PERCENT 20

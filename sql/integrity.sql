@@ -14,7 +14,7 @@ CREATE FUNCTION pg_temp.broken() RETURNS TABLE (promise text, object text, detai
     FROM concert.check_integrity() ORDER BY promise, object, detail
 $$;
 
--- all is well: sold, pending, cancelled, expired, half retaken, free of charge
+-- all is well
 SELECT * FROM pg_temp.broken();
 
 -- P1: two live reservations of one seat

@@ -203,6 +203,14 @@ SELECT pg_temp.drain();
 SELECT sum(unacked) AS waiting, max(oldest_unacked_seconds) AS since FROM concert.outbox_stats();
 SELECT lane, epoch > 0 AS opened, n >= epoch AS counted FROM concert.outbox_stats();
 
+-- large payloads make a slice shorter, not the delivery: 40 of 250 kB are more than 8 MiB
+SELECT count(concert.emit('test.large', 'large', 'order.placed', jsonb_build_object('x', repeat('x', 250000)))) FROM generate_series(1, 40);
+SELECT count(*) BETWEEN 30 AND 39 AS shorter
+FROM concert.outbox_position AS p, concert.outbox_read(p.lane, p.s1, p.s2, p.seq)
+WHERE p.lane = concert.outbox_lane('test.large', 'large', concert.outbox_lanes());
+SELECT pg_temp.drain();
+SELECT pg_temp.attempt($$SELECT concert.outbox_lane('t', 'k', 0)$$), pg_temp.attempt($$SELECT concert.outbox_lane('t', 'k', 65)$$);
+
 -- rotation: round and round with events in every table; an unacked one stops it when its table is next
 SELECT pg_temp.rotate();
 SELECT pg_temp.place(17);

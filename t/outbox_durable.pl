@@ -16,6 +16,7 @@ $node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', <<END);
 fsync = on
 autovacuum = off
+shared_buffers = 128MB
 restart_after_crash = on
 max_prepared_transactions = 10
 END
@@ -54,15 +55,16 @@ sub value
 my $lane = q{concert.outbox_lane('test.order', 'a', concert.outbox_lanes())};
 my $read = "SELECT string_agg(payload->>'n', ' ' ORDER BY seq) FROM concert.outbox_read($lane, '1:1:', '1:1:', 0)";
 
-# A commit under synchronous_commit=off is visible before it is durable: reading flushes it. With the
-# WAL writer stopped nobody else does; its end is the server's crash.
-my $wal_writer = value(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'});
-kill 'STOP', $wal_writer;
+# A commit under synchronous_commit=off is visible before it is durable: reading flushes it. With those
+# stopped who also write, and room for every page, nobody else does; their end is the server's crash.
+my $their_pids = q{SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer')};
+my @writers = split /\n/, value($their_pids);
+kill 'STOP', @writers;
 is(value(q{SET synchronous_commit = off; DO $$BEGIN PERFORM emit('a', 1), emit('a', 2); END$$;
 		   SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()}), 't', 'the commit is visible, not yet durable');
 is(value("$read; SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()"), "1 2\nt", 'it is read, and durable by then');
-kill 'KILL', $wal_writer;
-$node->poll_query_until('postgres', "SELECT pid <> $wal_writer FROM pg_stat_activity WHERE backend_type = 'walwriter'");
+kill 'KILL', @writers;
+$node->poll_query_until('postgres', "SELECT count(*) = 3 FROM ($their_pids) AS w WHERE pid NOT IN (" . join(', ', @writers) . ')');
 is(value($read), '1 2', 'it is there after a crash');
 
 # An idle server after pg_switch_wal(): the insert position stands behind a page header, and nothing

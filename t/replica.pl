@@ -38,7 +38,7 @@ CREATE TABLE pending AS SELECT DISTINCT booking_id FROM concert.reservation WHER
 END
 $primary->wait_for_catchup($replica);
 
-# Reads whose answers do not depend on the moment; a date sells as long as the clock is the same day.
+# Every read, without the columns that tell how long something still is.
 my %reads = (
 	concerts => 'SELECT * FROM concert.concerts()',
 	concert_dates => 'SELECT d.* FROM concert.concerts() AS c, concert.concert_dates(c.id) AS d',

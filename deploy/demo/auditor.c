@@ -21,6 +21,7 @@
 #define METADATA_TIMEOUT_MS 2000
 #define POLL_MS 200
 #define STATUS_MS 1000
+#define STATUS_MS_MAX 5000
 #define GLANCE_PART 20 /* a look at the database takes at most this part of the time */
 #define SETTLE_MS 500  /* between two exact looks while settling */
 #define SETTLE_SECONDS_DEFAULT 60
@@ -269,6 +270,8 @@ watch(Auditor *auditor)
 		pause_ms = (now_ms() - start_ms) * GLANCE_PART;
 		if (pause_ms < STATUS_MS)
 			pause_ms = STATUS_MS;
+		if (pause_ms > STATUS_MS_MAX)
+			pause_ms = STATUS_MS_MAX;
 	}
 	return !stopped;
 }

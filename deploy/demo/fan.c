@@ -14,6 +14,7 @@
 #define RETRY_MS 300   /* times the number of the retry */
 #define REFRESH_MS_MIN 200
 #define REFRESH_MS_MAX 30000
+#define PLACES_LOST_MAX 20
 #define BEST_SEATS 60	   /* where those who want the best seats begin to look */
 #define BEST_SEATS_TRIES 3 /* and how often */
 
@@ -48,6 +49,7 @@ struct Fan
 	bool		  waiting;
 	bool		  charged;
 	int			  tries;
+	int			  places_lost;
 	int			  retries;
 	int			  keys; /* idempotency keys used */
 	int			  key;	/* of the step under way */
@@ -70,6 +72,7 @@ static void fan_join(Fan *fan);
 static void fan_joined(void *arg, const ClientReply *reply);
 static void fan_ask_place(Fan *fan);
 static void fan_place_answered(void *arg, const ClientReply *reply);
+static void fan_lost_place(Fan *fan);
 static void fan_look(Fan *fan);
 static void fan_choose(void *arg, const SeatMap *map);
 static void fan_go_and_get(Fan *fan);
@@ -274,7 +277,8 @@ fan_joined(void *arg, const ClientReply *reply)
 	{
 		free(fan->place);
 		fan->place = strdup(sale_text(answer, "place"));
-		fan_count(fan, TALLY_JOINED, 1);
+		if (fan->places_lost == 0)
+			fan_count(fan, TALLY_JOINED, 1);
 		fan_set_waiting(fan, true);
 		fan_after(fan, refresh_ms(answer), fan_ask_place);
 	}
@@ -313,6 +317,7 @@ fan_place_answered(void *arg, const ClientReply *reply)
 	pass = sale_text(answer, "pass");
 	if (strcmp(state, "admitted") == 0 && pass[0] != '\0')
 	{
+		free(fan->pass);
 		fan->pass = strdup(pass);
 		fan->pass_until_us = sale_now_us() +
 			json_integer_value(json_object_get(answer, "pass_expires_in_ms")) * 1000;
@@ -324,8 +329,24 @@ fan_place_answered(void *arg, const ClientReply *reply)
 	else if (strcmp(state, "waiting") == 0 || strcmp(state, "admitted") == 0)
 		fan_after(fan, refresh_ms(answer), fan_ask_place);
 	else
-		fan_leave(fan, TALLY_LOST_PLACE);
+		fan_lost_place(fan);
 	json_decref(answer);
+}
+
+/* Silent for too long, too late to claim, or the pass is over: back to the end of the queue. */
+static void
+fan_lost_place(Fan *fan)
+{
+	fan_count(fan, TALLY_LOST_PLACE, 1);
+	if (++fan->places_lost > PLACES_LOST_MAX)
+	{
+		fan_leave(fan, TALLY_GAVE_UP);
+		return;
+	}
+	free(fan->pass);
+	fan->pass = NULL;
+	fan->key = ++fan->keys;
+	fan_after(fan, fan_think_ms(fan, 1000), fan_join);
 }
 
 static void
@@ -343,7 +364,7 @@ fan_choose(void *arg, const SeatMap *map)
 	if (seatmap_sold_out(fan->sale->map))
 		fan_leave(fan, TALLY_TURNED_AWAY);
 	else if (sale_now_us() > fan->pass_until_us)
-		fan_leave(fan, TALLY_GAVE_UP);
+		fan_lost_place(fan);
 	else if (map->nfree == 0)
 		fan_after(fan, fan_think_ms(fan, 1500), fan_look);
 	else
@@ -475,19 +496,22 @@ fan_reserved(Fan *fan)
 	}
 	else if (!last->refused)
 		fan_leave(fan, TALLY_FAULTS);
-	else if (strcmp(last->reason, "limit") == 0 || strcmp(last->reason, "no_pass") == 0)
+	else if (strcmp(last->reason, "no_pass") == 0)
+		fan_lost_place(fan);
+	else if (strcmp(last->reason, "limit") == 0)
 		fan_leave(fan, TALLY_GAVE_UP);
 	else
 		fan_try_elsewhere(fan);
 }
 
+/* The more often in vain, the less in a hurry. */
 static void
 fan_try_elsewhere(Fan *fan)
 {
 	if (++fan->tries >= TRIES_MAX)
 		fan_leave(fan, TALLY_GAVE_UP);
 	else
-		fan_after(fan, fan_think_ms(fan, 600), fan_look);
+		fan_after(fan, fan_think_ms(fan, 600 + 300 * fan->tries), fan_look);
 }
 
 /* The booking is paid, given back or lapsed. */

@@ -44,7 +44,6 @@ typedef struct Load
 	struct event *publish;
 	struct event *deadline;
 	struct event *signals[2];
-	bool		  sold_out_told;
 	bool		  cut_short;
 } Load;
 
@@ -112,9 +111,8 @@ load_publish(evutil_socket_t fd, short what, void *arg)
 	(void) what;
 	if (!tally_publish(load->sale.tally, false))
 		perror(load->settings.status);
-	if (!seatmap_sold_out(load->sale.map) || load->sold_out_told)
+	if (!seatmap_sold_out(load->sale.map))
 		return;
-	load->sold_out_told = true;
 	for (long i = 0; i < load->settings.fans; i++)
 		fan_hear_sold_out(load->fans[i]);
 }

@@ -163,7 +163,8 @@ COMMENT ON VIEW concert.outbox_event IS 'internal: the events of all four tables
 CREATE VIEW concert.outbox_position AS
     SELECT lanes.lane, coalesce(c.epoch, 0) AS epoch, coalesce(c.n, 0) AS n,
            coalesce(c.s1, '1:1:') AS s1, coalesce(c.s2, '1:1:') AS s2, coalesce(c.seq, 0) AS seq
-    FROM (SELECT generate_series(0, max(s.lanes) - 1) AS lane FROM concert.outbox_state AS s) AS lanes
+    FROM (SELECT generate_series(0, max(s.lanes) - 1) AS lane
+          FROM (SELECT lanes FROM concert.outbox_state ORDER BY stamp) AS s) AS lanes
     LEFT JOIN LATERAL (
         SELECT * FROM (
             (SELECT * FROM concert.outbox_cursor_0 WHERE lane = lanes.lane

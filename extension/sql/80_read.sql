@@ -100,9 +100,13 @@ BEGIN ATOMIC
            floor(extract(epoch FROM
                CASE s.state WHEN 'pending' THEN s.expires_at WHEN 'blocked' THEN s.blocked_until END
                - statement_timestamp()) * 1000)::bigint
-    FROM concert.seat_state AS s
-    WHERE s.concert_date_id = seat_states.concert_date_id
-      AND CASE WHEN seat_ids IS NULL THEN s.state <> 'free' ELSE s.seat_id = ANY (seat_ids) END;
+    FROM (SELECT * FROM concert.seat_state AS all_seats
+          WHERE all_seats.concert_date_id = seat_states.concert_date_id
+            AND seat_ids IS NULL AND all_seats.state <> 'free'
+          UNION ALL
+          SELECT * FROM concert.seat_state AS named_seats
+          WHERE named_seats.concert_date_id = seat_states.concert_date_id
+            AND named_seats.seat_id = ANY (seat_ids)) AS s;
 END;
 COMMENT ON FUNCTION concert.seat_states(uuid, uuid[]) IS 'the state, holder and fence of seats, from which Redis is marked';
 REVOKE ALL ON FUNCTION concert.seat_states(uuid, uuid[]) FROM PUBLIC;

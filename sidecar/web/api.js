@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
-// concertd's HTTP interface. A POST that was not answered, or with "try again", is repeated under the same key: it
-// is done once however often it is sent.
+// concertd's HTTP interface. A POST that was not answered, or with "try again", is repeated under
+// the same key: it is done once however often it is sent.
 
 const ATTEMPTS_MAX = 4;
 const RETRY_MS = 700;
@@ -22,8 +22,8 @@ export class Problem extends Error {
 
 export function randomId() {
 	const bytes = crypto.getRandomValues(new Uint8Array(16));
-	bytes[6] = bytes[6] & 0x0f | 0x40;
-	bytes[8] = bytes[8] & 0x3f | 0x80;
+	bytes[6] = (bytes[6] & 0x0f) | 0x40;
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
 	const hex = Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
 	return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
@@ -37,7 +37,11 @@ export function pause(ms) {
 
 async function send(method, path, headers, body) {
 	const options = {
-		method, headers: {"X-User-Id": userId, ...headers}, body, cache: "no-store", signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+		method,
+		headers: {"X-User-Id": userId, ...headers},
+		body,
+		cache: "no-store",
+		signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
 	};
 	try {
 		return await fetch(path, options);
@@ -48,8 +52,7 @@ async function send(method, path, headers, body) {
 
 async function read(response) {
 	const body = await response.json().catch(() => ({}));
-	if (!response.ok)
-		throw new Problem(response.status, body);
+	if (!response.ok) throw new Problem(response.status, body);
 	return body;
 }
 
@@ -67,16 +70,20 @@ export async function post(path, body = {}, headers = {}) {
 		try {
 			return await read(await send("POST", path, all, JSON.stringify(body)));
 		} catch (problem) {
-			if (!problem.isTransient || attempt === ATTEMPTS_MAX)
-				throw problem;
+			if (!problem.isTransient || attempt === ATTEMPTS_MAX) throw problem;
 		}
 		await pause(RETRY_MS * attempt);
 	}
 }
 
-// The seats of a date, or null while they are as etag names them. maxAgeMs is how long the answer may be believed.
+// The seats of a date, or null while they are as etag names them. maxAgeMs is how long the answer
+// may be believed.
 export async function seats(dateId, etag) {
-	const response = await send("GET", `/v1/dates/${dateId}/seats`, etag ? {"If-None-Match": etag} : {});
+	const response = await send(
+		"GET",
+		`/v1/dates/${dateId}/seats`,
+		etag ? {"If-None-Match": etag} : {},
+	);
 	const age = /max-age=(\d+)/.exec(response.headers.get("Cache-Control") ?? "");
 	return {
 		seats: response.status === 304 ? null : await read(response),

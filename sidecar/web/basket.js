@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
-// The seats that this browser's user chose, reserved and paid, and the wallet. Bookings are kept in the browser: the
-// interface has no list of them.
+// The seats that this browser's user chose, reserved and paid, and the wallet. Bookings are kept in
+// the browser: the interface has no list of them.
 
 import {get, post, randomId, remove, userId} from "./api.js";
 import {refusal} from "./format.js";
@@ -14,7 +14,7 @@ export class Basket {
 		this.onChange = onChange;
 		this.item = `concert.bookings.${date.id}`;
 		this.bookings = JSON.parse(localStorage.getItem(this.item) ?? "[]");
-		this.picked = [];		// {id, label, section, price, currency}
+		this.picked = []; // {id, label, section, price, currency}
 		this.message = "";
 		this.busy = false;
 		this.balance = null;
@@ -24,71 +24,98 @@ export class Basket {
 	toggle(seat) {
 		const at = this.picked.findIndex(other => other.id === seat.id);
 		this.message = "";
-		if (at >= 0)
-			this.picked.splice(at, 1);
+		if (at >= 0) this.picked.splice(at, 1);
 		else if (seat.state !== "free")
 			this.message = `${seat.label}: ${refusal({pending: "held"}[seat.state] ?? seat.state)}`;
 		else if (this.picked.length >= this.date.seats_per_user_max)
 			this.message = `One person may have ${this.date.seats_per_user_max} seats.`;
-		else
-			this.picked.push(seat);
+		else this.picked.push(seat);
 		this.onChange(this);
 	}
 
 	// Chosen seats that somebody else took meanwhile.
 	drop(isFree) {
 		const gone = this.busy ? [] : this.picked.filter(seat => !isFree(seat.id));
-		if (gone.length === 0)
-			return;
+		if (gone.length === 0) return;
 		this.picked = this.picked.filter(seat => !gone.includes(seat));
 		this.message = `Taken meanwhile: ${gone.map(seat => seat.label).join(", ")}`;
 		this.onChange(this);
 	}
 
+	// Bookings whose time to pay is over.
+	expire() {
+		const over = this.bookings.filter(
+			booking => booking.status === "pending" && booking.endsAt <= Date.now(),
+		);
+		for (const booking of over) booking.status = "expired";
+		if (over.length > 0) this.onChange(this);
+	}
+
 	reserve(pass) {
 		const seats = this.picked;
-		return this.attempt(async () => {
-			const answer = await post(`/v1/dates/${this.date.id}/bookings`, {seats: seats.map(seat => seat.id)},
-				pass ? {"Concert-Pass": pass} : {});
-			this.bookings.push({
-				id: answer.booking_id, seats, endsAt: Date.now() + answer.expires_in_ms, status: "pending",
-				amount: answer.seats.reduce((sum, seat) => sum + seat.price, 0), currency: seats[0].currency,
-			});
-			this.picked = [];
-		}, problem => {
-			const refused = new Map(problem.seats.map(seat => [seat.seat_id, seat.reason]));
-			this.picked = seats.filter(seat => !refused.has(seat.id));
-			const lines = seats.filter(seat => refused.has(seat.id)).map(seat => `${seat.label}: ${refusal(refused.get(seat.id))}`);
-			return lines.join("\n");
-		});
+		return this.attempt(
+			async () => {
+				const answer = await post(
+					`/v1/dates/${this.date.id}/bookings`,
+					{seats: seats.map(seat => seat.id)},
+					pass ? {"Concert-Pass": pass} : {},
+				);
+				this.bookings.push({
+					id: answer.booking_id,
+					seats,
+					endsAt: Date.now() + answer.expires_in_ms,
+					status: "pending",
+					amount: answer.seats.reduce((sum, seat) => sum + seat.price, 0),
+					currency: seats[0].currency,
+				});
+				this.picked = [];
+			},
+			problem => {
+				const refused = new Map(problem.seats.map(seat => [seat.seat_id, seat.reason]));
+				this.picked = seats.filter(seat => !refused.has(seat.id));
+				const lines = seats
+					.filter(seat => refused.has(seat.id))
+					.map(seat => `${seat.label}: ${refusal(refused.get(seat.id))}`);
+				return lines.join("\n");
+			},
+		);
 	}
 
 	pay(booking) {
-		return this.attempt(async () => {
-			await post(`/v1/bookings/${booking.id}/payment`);
-			booking.status = "paid";
-			await this.readBalance();
-		}, problem => {
-			if (problem.code === "already_paid" || problem.code === "expired")
-				booking.status = {already_paid: "paid", expired: "expired"}[problem.code];
-		});
+		return this.attempt(
+			async () => {
+				await post(`/v1/bookings/${booking.id}/payment`);
+				booking.status = "paid";
+				await this.readBalance();
+			},
+			problem => {
+				if (problem.code === "already_paid" || problem.code === "expired")
+					booking.status = {already_paid: "paid", expired: "expired"}[problem.code];
+			},
+		);
 	}
 
 	giveBack(booking) {
-		return this.attempt(async () => {
-			await remove(`/v1/bookings/${booking.id}`);
-			booking.status = "cancelled";
-		}, problem => {
-			if (problem.code === "expired")
-				booking.status = "expired";
-		});
+		return this.attempt(
+			async () => {
+				await remove(`/v1/bookings/${booking.id}`);
+				booking.status = "cancelled";
+			},
+			problem => {
+				if (problem.code === "expired") booking.status = "expired";
+			},
+		);
 	}
 
-	// The demo's money: the page asks as an operator, which is believed from concertd's own machine only.
+	// The demo's money: the page asks as an operator, which is believed from concertd's own machine
+	// only.
 	charge(amount) {
 		return this.attempt(async () => {
-			const answer = await post(`/v1/users/${userId}/points`,
-				{amount, currency: this.currency, source: "demo-page", external_ref: randomId()}, {"X-Role": "operator"});
+			const answer = await post(
+				`/v1/users/${userId}/points`,
+				{amount, currency: this.currency, source: "demo-page", external_ref: randomId()},
+				{"X-Role": "operator"},
+			);
 			this.balance = answer.balance;
 		});
 	}

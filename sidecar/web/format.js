@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
-// How amounts, times and refusals read. Amounts are minor units of their currency; points (PTS) have none.
+// How amounts, times, states and refusals read, and the few things that every part of the page does
+// with its elements. Amounts are minor units of their currency; points (PTS) have none.
 
 const REFUSALS = {
 	sold: "Somebody has bought it.",
@@ -23,6 +24,13 @@ const REFUSALS = {
 	room_off: "The waiting room is closed at the moment.",
 };
 
+export const STATE_WORDS = {
+	free: "free",
+	pending: "being bought",
+	sold: "sold",
+	blocked: "not for sale",
+};
+
 export function refusal(code, fallback) {
 	return REFUSALS[code] ?? fallback ?? "That did not work. Try again.";
 }
@@ -32,8 +40,7 @@ export function count(n) {
 }
 
 export function money(amount, currency) {
-	if (currency === "PTS")
-		return `${count(amount)} points`;
+	if (currency === "PTS") return `${count(amount)} points`;
 	try {
 		const format = new Intl.NumberFormat("en", {style: "currency", currency});
 		return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
@@ -55,7 +62,7 @@ export function moment(iso, timeZone) {
 	}
 }
 
-export function countdown(ms) {
+function countdown(ms) {
 	const seconds = Math.max(0, Math.ceil(ms / 1000));
 	return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
@@ -69,4 +76,25 @@ export function element(tag, properties = {}, ...children) {
 
 export function button(text, onclick, className = "") {
 	return element("button", {type: "button", textContent: text, onclick, className});
+}
+
+export function $(id) {
+	return document.getElementById(id);
+}
+
+export function notice(text) {
+	$("notice").textContent = text;
+	$("notice").hidden = !text;
+}
+
+// A text with a time that runs down: showTimers() keeps all of them going.
+export function timer(text, endsAt) {
+	const left = element("strong", {}, countdown(endsAt - Date.now()));
+	left.dataset.endsAt = endsAt;
+	return element("p", {className: "quiet"}, `${text} `, left);
+}
+
+export function showTimers() {
+	for (const node of document.querySelectorAll("[data-ends-at]"))
+		node.textContent = countdown(Number(node.dataset.endsAt) - Date.now());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
-// A place in the waiting room of one date. Asking for it is also the sign of life that keeps it, and fetches the pass
-// once admitted; so it is asked for as long as the page is open. The place outlives a reload.
+// A place in the waiting room of one date. Asking for it is also the sign of life that keeps it,
+// and fetches the pass once admitted; so it is asked for as long as the page is open. The place
+// outlives a reload.
 
 import {get, post} from "./api.js";
 
@@ -9,7 +10,8 @@ const ASK_MAX_MS = 30000;
 const TROUBLE_MS = 2000;
 
 export class Room {
-	// onChange(room) is called after every answer; state is none, waiting, admitted, lost or closed.
+	// onChange(room) is called after every answer; state is none, waiting, admitted, lost or
+	// closed.
 	constructor(dateId, onChange) {
 		this.dateId = dateId;
 		this.item = `concert.place.${dateId}`;
@@ -21,8 +23,7 @@ export class Room {
 		const kept = JSON.parse(localStorage.getItem(this.item) ?? "null");
 		this.place = kept?.place ?? null;
 		this.farthest = kept?.farthest ?? 0;
-		if (this.place)
-			this.ask();
+		if (this.place) this.ask();
 	}
 
 	async join() {
@@ -39,18 +40,15 @@ export class Room {
 			const answer = await get("/v1/queue", {"Concert-Place": this.place});
 			this.take(answer);
 			again = answer.refresh_after_ms;
-			if (this.state === "lost" || this.state === "closed")
-				this.forget();
+			if (this.state === "lost" || this.state === "closed") this.forget();
 		} catch (problem) {
 			if (problem.code === "place_invalid") {
 				this.state = "none";
 				this.forget();
-			} else
-				this.trouble = problem.message;
+			} else this.trouble = problem.message;
 			this.onChange(this);
 		}
-		if (this.place)
-			this.later(again);
+		if (this.place) this.later(again);
 	}
 
 	take(answer) {
@@ -62,7 +60,10 @@ export class Room {
 		if (answer.pass_expires_in_ms !== undefined)
 			this.passEndsAt = Date.now() + answer.pass_expires_in_ms;
 		this.trouble = "";
-		localStorage.setItem(this.item, JSON.stringify({place: this.place, farthest: this.farthest}));
+		localStorage.setItem(
+			this.item,
+			JSON.stringify({place: this.place, farthest: this.farthest}),
+		);
 		this.onChange(this);
 	}
 
