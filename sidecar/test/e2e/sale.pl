@@ -40,7 +40,7 @@ sub queue_until_admitted
 		undef,
 		'admission');
 	is($answer->{state}, 'admitted', 'and is admitted');
-	return ($answer->{pass}, $place->{place});
+	return ($answer->{pass}, $place->{place}, $place->{number});
 }
 
 sub book
@@ -70,9 +70,9 @@ is_deeply([ $status, $answer->{code} ], [ 403, 'no_pass' ], 'without a pass ther
 is(sql("SELECT reason FROM concert.reserve('$date', ARRAY['$seats[0]']::uuid[], '$fan')"),
 	'no_pass', 'nor in plain SQL');
 
-my ($pass, $place) = queue_until_admitted($fan);
+my ($pass, $place, $number) = queue_until_admitted($fan);
 (undef, undef, $answer) = http('POST', "/v1/dates/$date/queue", { 'X-User-Id' => $fan });
-is($answer->{place}, $place, 'who joins twice gets the same place');
+is($answer->{number}, $number, 'who joins twice gets the same place');
 ($status, undef, $answer) = book(uuid(), $pass, [ $seats[0] ]);
 is($answer->{code}, 'no_pass', 'a pass is of no use to another user');
 ($status, undef, $answer) =
