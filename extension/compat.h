@@ -6,7 +6,12 @@
 #ifndef CONCERT_COMPAT_H
 #define CONCERT_COMPAT_H
 
+#include "access/genam.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
 #include "storage/lock.h"
+#include "utils/rel.h"
 
 #if PG_VERSION_NUM < 150000
 #error "concert needs PostgreSQL 15 or later"
@@ -19,6 +24,59 @@ compat_lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
 	return LockHeldByMe(tag, mode, false);
 #else
 	return LockHeldByMe(tag, mode);
+#endif
+}
+
+static inline IndexScanDesc
+compat_index_beginscan(Relation table, Relation index, Snapshot snapshot, int key_count)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(table, index, snapshot, NULL, key_count, 0);
+#else
+	return index_beginscan(table, index, snapshot, key_count, 0);
+#endif
+}
+
+/* Gives an executor state its one relation, which error messages and constraints look up. */
+static inline void
+compat_init_range_table(EState *estate, Relation table)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+#if PG_VERSION_NUM >= 160000
+	List	   *permissions = NIL;
+#endif
+
+	entry->rtekind = RTE_RELATION;
+	entry->relid = RelationGetRelid(table);
+	entry->relkind = table->rd_rel->relkind;
+	entry->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 180000
+	addRTEPermissionInfo(&permissions, entry);
+	ExecInitRangeTable(estate, list_make1(entry), permissions, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+	addRTEPermissionInfo(&permissions, entry);
+	ExecInitRangeTable(estate, list_make1(entry), permissions);
+#else
+	ExecInitRangeTable(estate, list_make1(entry));
+#endif
+}
+
+/* Adds a stored row to all indexes of its table; a duplicate raises 23505. */
+static inline void
+compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
+#else
+	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+static inline void
+compat_index_insert_cleanup(ResultRelInfo *result, int index)
+{
+#if PG_VERSION_NUM >= 170000
+	index_insert_cleanup(result->ri_IndexRelationDescs[index], result->ri_IndexRelationInfo[index]);
 #endif
 }
 

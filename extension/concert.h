@@ -53,6 +53,7 @@ extern const char *reason_text(Reason reason);
 extern int	settings_max_seats_per_booking;
 extern int	settings_max_event_bytes;
 extern char *settings_pass_key_file;
+extern bool settings_direct_access;
 
 extern void settings_define(void);
 

@@ -9,6 +9,7 @@
 
 #include "common/int.h"
 #include "errors.h"
+#include "history.h"
 #include "lock.h"
 #include "outbox.h"
 #include "request.h"
@@ -135,8 +136,28 @@ booking_append_seats(StringInfo out, const Booking *booking, TimestampTz now)
 	appendStringInfoChar(out, ']');
 }
 
-void
-booking_emit(const Booking *booking, const char *event, const char *correlation_id)
+static void
+booking_add_history(const Booking *booking, const char *action, TimestampTz now,
+					const char *actor, const char *correlation_id)
+{
+	pg_uuid_t  *seat_ids = palloc(sizeof(pg_uuid_t) * booking->count);
+
+	for (int i = 0; i < booking->count; i++)
+		seat_ids[i] = booking->reservations[i].seat_id;
+	history_add(&(Act){
+		.action = action,
+		.date_id = booking->date_id,
+		.booking_id = &booking->id,
+		.user_id = &booking->user_id,
+		.actor = actor,
+		.correlation_id = correlation_id,
+		.count = booking->count,
+		.seat_ids = seat_ids,
+	}, now);
+}
+
+static void
+booking_emit(const Booking *booking, const char *action, const char *correlation_id)
 {
 	StringInfoData payload;
 	char		expires_at[MAXDATELEN + 1];
@@ -148,8 +169,16 @@ booking_emit(const Booking *booking, const char *event, const char *correlation_
 	booking_append_seats(&payload, booking, 0);
 	JsonEncodeDateTime(expires_at, TimestampTzGetDatum(booking->expires_at), TIMESTAMPTZOID, NULL);
 	appendStringInfo(&payload, ", \"expires_at\": \"%s\"}", expires_at);
-	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", event),
+	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", action),
 				payload.data, correlation_id);
+}
+
+void
+booking_tell(const Booking *booking, const char *action, TimestampTz now, const char *actor,
+			 const char *correlation_id)
+{
+	booking_add_history(booking, action, now, actor, correlation_id);
+	booking_emit(booking, action, correlation_id);
 }
 
 static bool
@@ -199,8 +228,8 @@ booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
 
 /* Writes to every row of the booking and tells it. */
 static void
-booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, const char *event,
-			   const char *correlation_id)
+booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, const char *action,
+			   TimestampTz now, const char *correlation_id)
 {
 	int			changed = plan_write(change, PLAN_ARGS(uuid_value(&booking->id),
 													   value(TimestampTzGetDatum(at))));
@@ -210,13 +239,13 @@ booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, const 
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not change booking \"%s\": only %d of %d rows are visible",
 						uuid_text(&booking->id), changed, booking->count)));
-	booking_emit(booking, event, correlation_id);
+	booking_tell(booking, action, now, NULL, correlation_id);
 }
 
 void
 booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id)
 {
-	booking_change(&confirm_booking, booking, now, "confirmed", correlation_id);
+	booking_change(&confirm_booking, booking, now, "confirmed", now, correlation_id);
 }
 
 void
@@ -243,7 +272,7 @@ booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 		bookings[booking_count++] = booking_from_rows(first, last);
 	}
 	for (int i = 0; i < booking_count; i++)
-		booking_emit(&bookings[i], "expired", correlation_id);
+		booking_tell(&bookings[i], "expired", now, NULL, correlation_id);
 }
 
 Datum
@@ -267,7 +296,8 @@ concert_extend(PG_FUNCTION_ARGS)
 		TimestampTz wanted = Min(now + seconds * USECS_PER_SEC, booking.expires_at_max);
 
 		booking.expires_at = Max(booking.expires_at, wanted);
-		booking_change(&extend_booking, &booking, booking.expires_at, "extended", correlation_id);
+		booking_change(&extend_booking, &booking, booking.expires_at, "extended", now,
+					   correlation_id);
 	}
 	plan_end();
 	if (reason != REASON_NONE)
@@ -316,7 +346,7 @@ concert_cancel(PG_FUNCTION_ARGS)
 		MemoryContext work;
 
 		if (reason == REASON_NONE)
-			booking_change(&cancel_booking, &booking, now, "cancelled", correlation_id);
+			booking_change(&cancel_booking, &booking, now, "cancelled", now, correlation_id);
 		work = MemoryContextSwitchTo(caller);
 		answer = cancel_answer(fcinfo, reason, &booking);
 		MemoryContextSwitchTo(work);

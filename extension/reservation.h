@@ -50,8 +50,9 @@ extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, Timestamp
 /* Appends a reservation and adds its price; the array must have room. Raises 22003 past bigint. */
 extern void booking_add(Booking *booking, Reservation reservation);
 
-/* Emits reservation.EVENT for the booking. */
-extern void booking_emit(const Booking *booking, const char *event, const char *correlation_id);
+/* Tells what was done to the booking: a row of history and the event reservation.ACTION. */
+extern void booking_tell(const Booking *booking, const char *action, TimestampTz now,
+						 const char *actor, const char *correlation_id);
 
 /* [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "remaining_ms" if now is set. */
 extern void booking_append_seats(StringInfo out, const Booking *booking, TimestampTz now);

@@ -5,10 +5,12 @@
  */
 #include "errors.h"
 
+#include "history.h"
 #include "lock.h"
 #include "outbox.h"
 #include "plan.h"
 #include "utils/array.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #define SEATS_PER_ROW_MAX 10000
@@ -231,21 +233,22 @@ seat_judge(StringInfo out, const pg_uuid_t *ids, const bool *busy, int count)
 	return first_reason;
 }
 
+/* The event seat.ACTION, and the house's act in the history. */
 static void
-seat_emit(const pg_uuid_t *date_id, const char *type, const StringInfoData *seats,
-		  const char *correlation_id)
+seat_tell(const Act *act, const StringInfoData *seats)
 {
-	const char *date = uuid_text(date_id);
+	const char *date = uuid_text(&act->date_id);
 
-	outbox_emit(TOPIC_RESERVATION, date, type,
+	history_add(act, GetCurrentTimestamp());
+	outbox_emit(TOPIC_RESERVATION, date, psprintf("seat.%s", act->action),
 				psprintf("{\"concert_date_id\": \"%s\", \"seats\": %s}", date, seats->data),
-				correlation_id);
+				act->correlation_id);
 }
 
 /* Judges, changes and tells; the two functions differ in the statement and the event only. */
 static Datum
-seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *type,
-				   NullableDatum reason, NullableDatum until, const char *correlation_id)
+seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *action,
+				   char *reason, NullableDatum until, const char *correlation_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int			count;
@@ -265,8 +268,16 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *type,
 	{
 		pg_uuid_t	date_id = plan_uuid(0, 1);
 
-		plan_write(change, PLAN_ARGS(uuid_array_value(ids, count), reason, until));
-		seat_emit(&date_id, type, &seats, correlation_id);
+		plan_write(change, PLAN_ARGS(uuid_array_value(ids, count), text_value(reason), until));
+		seat_tell(&(Act){
+			.action = action,
+			.date_id = date_id,
+			.actor = GetUserNameFromId(GetSessionUserId(), false),
+			.correlation_id = correlation_id,
+			.detail = reason,
+			.count = count,
+			.seat_ids = ids,
+		}, &seats);
 	}
 	else
 		refusal = MemoryContextStrdup(caller, refusal);
@@ -283,7 +294,7 @@ concert_block_seats(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(2) && TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
 		error_invalid("until", timestamptz_to_str(PG_GETARG_TIMESTAMPTZ(2)), "a finite time");
-	return seat_change_blocks(fcinfo, &block_seats, "seat.blocked", text_value(reason),
+	return seat_change_blocks(fcinfo, &block_seats, "blocked", reason,
 							  fcinfo->args[2], correlation_id);
 }
 
@@ -292,6 +303,6 @@ concert_unblock_seats(PG_FUNCTION_ARGS)
 {
 	char	   *correlation_id = argument_optional_text(fcinfo, 1, "correlation_id", KEY_CHARS_MAX);
 
-	return seat_change_blocks(fcinfo, &unblock_seats, "seat.unblocked", null_value(), null_value(),
+	return seat_change_blocks(fcinfo, &unblock_seats, "unblocked", NULL, null_value(),
 							  correlation_id);
 }

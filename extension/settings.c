@@ -12,6 +12,7 @@
 int			settings_max_seats_per_booking = 10;
 int			settings_max_event_bytes = EVENT_BYTES_MAX_DEFAULT;
 char	   *settings_pass_key_file = NULL;
+bool		settings_direct_access = true;
 
 void
 settings_define(void)
@@ -31,5 +32,9 @@ settings_define(void)
 							   "One or two lines \"ID HEX\"; the first signs, all verify. Read again when it changes.",
 							   &settings_pass_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
+	DefineCustomBoolVariable("concert.direct_access",
+							 "Whether reserving reads and writes its tables without the executor.",
+							 "Only ever done for tables that have no trigger, rule or policy but our own.",
+							 &settings_direct_access, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("concert");
 }

@@ -4,7 +4,7 @@
 \i :hall
 \set VERBOSITY terse
 
-SELECT name, setting, unit, context, min_val, max_val FROM pg_settings WHERE name LIKE 'concert.%' ORDER BY name;
+SELECT name, boot_val, unit, context, min_val, max_val FROM pg_settings WHERE name LIKE 'concert.%' ORDER BY name;
 
 SET concert.max_seats_per_booking = 0;
 SET concert.max_seats_per_booking = 1001;

@@ -16,6 +16,7 @@ CREATE TABLE concert.reservation (
     expires_at_max  timestamptz NOT NULL,
     resolved_at     timestamptz,
     deleted_at      timestamptz,
+    concession      text,
     CONSTRAINT reservation_pkey PRIMARY KEY (id),
     CONSTRAINT reservation_seat_fkey FOREIGN KEY (seat_id, concert_date_id)
         REFERENCES concert.seat (id, concert_date_id) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -29,7 +30,7 @@ CREATE TABLE concert.reservation (
 CREATE UNIQUE INDEX reservation_live_seat ON concert.reservation (seat_id) WHERE deleted_at IS NULL;
 CREATE INDEX reservation_seat_fence ON concert.reservation (seat_id, fence);
 CREATE INDEX reservation_booking ON concert.reservation (booking_id);
-CREATE INDEX reservation_user_date ON concert.reservation (user_id, concert_date_id) WHERE deleted_at IS NULL;
+CREATE INDEX reservation_user_date ON concert.reservation (user_id, concert_date_id);
 CREATE INDEX reservation_pending_expiry ON concert.reservation (expires_at) WHERE status = 'pending';
 COMMENT ON TABLE concert.reservation IS 'one seat for one user: pending, then confirmed, cancelled or expired; never restored, a seat is reserved anew';
 SELECT pg_catalog.pg_extension_config_dump('concert.reservation', '');

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Direct access to our own tables: index scans and inserts without the executor.
+ *
+ * It is what makes a sale cheaper than the plain INSERT of its row: no statement is set up, and
+ * the foreign key of a reservation, whose row lock would dirty the seat's page, is proven by
+ * reading the seat under the seat's own lock instead (guard.c keeps that lock honest). CHECK and
+ * NOT NULL constraints and all indexes, an app's own too, are kept as the executor keeps them.
+ *
+ * It knows nothing of rules, policies and triggers, nor of columns that are not ours: a table
+ * that has any is not direct, and the caller falls back to its SPI statement. That is judged
+ * when the table's relcache entry changes, not in every call. concert.direct_access = off
+ * switches it off altogether.
+ */
+#ifndef CONCERT_DIRECT_H
+#define CONCERT_DIRECT_H
+
+#include "concert.h"
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/sdir.h"
+#include "executor/tuptable.h"
+
+#define DIRECT_KEYS_MAX 3
+
+/* The tables; the rings' parts follow each other. */
+typedef enum DirectTable
+{
+	DIRECT_CONCERT,
+	DIRECT_CONCERT_DATE,
+	DIRECT_SECTION,
+	DIRECT_SEAT,
+	DIRECT_RESERVATION,
+	DIRECT_HISTORY,
+	DIRECT_EVENT_0,
+	DIRECT_EVENT_1,
+	DIRECT_EVENT_2,
+	DIRECT_EVENT_3,
+	DIRECT_REQUEST_0,
+	DIRECT_REQUEST_1,
+	DIRECT_REQUEST_2,
+	DIRECT_REQUEST_3,
+	DIRECT_TABLES
+} DirectTable;
+
+typedef enum DirectIndex
+{
+	DIRECT_CONCERT_ID,
+	DIRECT_CONCERT_DATE_ID,
+	DIRECT_SECTION_ID,
+	DIRECT_SEAT_ID,
+	DIRECT_RESERVATION_LIVE_SEAT,
+	DIRECT_RESERVATION_SEAT_FENCE,
+	DIRECT_RESERVATION_USER_DATE,
+	DIRECT_REQUEST_0_KEY,
+	DIRECT_REQUEST_1_KEY,
+	DIRECT_REQUEST_2_KEY,
+	DIRECT_REQUEST_3_KEY,
+	DIRECT_INDEXES
+} DirectIndex;
+
+/* An open index scan; its slot holds the current row until the next call. */
+typedef struct DirectScan
+{
+	Relation	table;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+} DirectScan;
+
+/* Whether the table may be read directly. */
+extern bool direct_is_readable(DirectTable table);
+
+/*
+ * Rows whose leading index columns equal the keys, in the order of the index or backwards. The
+ * snapshot must be registered, or be a dirty one. Locks table and index as a query would.
+ */
+extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+							  const Datum *keys, int key_count);
+extern bool direct_scan_next(DirectScan *scan, ScanDirection direction);
+extern void direct_scan_end(DirectScan *scan);
+
+/*
+ * Inserts a row of all columns in the table's own order. False, and nothing done, when the table
+ * may not be written directly. Raises what an INSERT would: 23502, 23505, 23514, 25006.
+ */
+extern bool direct_insert(DirectTable table, const NullableDatum *columns);
+
+/* One column of the scan's current row, counted from 1. */
+static inline Datum
+direct_datum(const DirectScan *scan, int column, bool *ret_isnull)
+{
+	return slot_getattr(scan->slot, column, ret_isnull);
+}
+
+extern pg_uuid_t direct_uuid(const DirectScan *scan, int column);
+extern int64 direct_int64(const DirectScan *scan, int column);
+extern int	direct_int32(const DirectScan *scan, int column);
+extern bool direct_is_null(const DirectScan *scan, int column);
+
+/* Whether a text column holds exactly this. */
+extern bool direct_text_is(const DirectScan *scan, int column, const char *word);
+
+#endif							/* CONCERT_DIRECT_H */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* What taking seats reads and writes, by saved SPI statements; see store.h. */
+#include "store.h"
+
+#include "direct.h"
+#include "store_direct.h"
+#include "utils/builtins.h"
+
+static SavedPlan find_date = PLAN(
+	"SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
+	" d.admission = 'required'"
+	" FROM concert.concert_date AS d JOIN concert.concert AS c ON c.id = d.concert_id"
+	" WHERE d.id = $1 AND d.deleted_at IS NULL AND c.deleted_at IS NULL",
+	UUIDOID);
+
+static SavedPlan find_seats = PLAN(
+	"SELECT asked.n::integer - 1, s.concert_date_id, s.blocked_reason IS NOT NULL,"
+	" coalesce(s.blocked_until, 'infinity'), section.price, section.currency, live.booking_id,"
+	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id"
+	" FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
+	" JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
+	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL"
+	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
+	" LEFT JOIN LATERAL (SELECT h.fence, h.user_id FROM concert.reservation AS h"
+	"  WHERE h.seat_id = s.id ORDER BY h.fence DESC LIMIT 1) AS newest ON true",
+	UUIDARRAYOID);
+
+enum
+{
+	COLUMN_ASKED, COLUMN_DATE, COLUMN_BLOCKED, COLUMN_BLOCKED_UNTIL, COLUMN_PRICE, COLUMN_CURRENCY,
+	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER
+};
+
+static SavedPlan count_users_seats = PLAN(
+	"SELECT count(*) FROM concert.reservation"
+	" WHERE user_id = $1 AND concert_date_id = $2 AND deleted_at IS NULL"
+	" AND (status = 'confirmed' OR expires_at > $3)",
+	UUIDOID, UUIDOID, TIMESTAMPTZOID);
+
+static SavedPlan insert_reservation = PLAN(
+	"INSERT INTO concert.reservation (id, booking_id, concert_date_id, seat_id, user_id, status,"
+	" price, currency, fence, created_at, expires_at, expires_at_max, resolved_at, deleted_at,"
+	" concession) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, INT8OID, TEXTOID, INT8OID,
+	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID);
+
+bool
+store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
+{
+	if (store_goes_direct())
+		return store_direct_date(date_id, ret_rules);
+	if (plan_read(&find_date, PLAN_ARGS(uuid_value(date_id))) == 0)
+		return false;
+	*ret_rules = (DateRules){
+		.sale_opens_at = plan_time(0, 0),
+		.sale_closes_at = plan_time(0, 1),
+		.pending_seconds = plan_int32(0, 2),
+		.seats_per_user_max = plan_int32(0, 3),
+		.admission_required = plan_bool(0, 4),
+	};
+	return true;
+}
+
+static SeatRow
+seat_from_row(int row, const pg_uuid_t *id)
+{
+	SeatRow		seat = {
+		.id = *id,
+		.found = true,
+		.date_id = plan_uuid(row, COLUMN_DATE),
+		.is_blocked = plan_bool(row, COLUMN_BLOCKED),
+		.blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL),
+		.price = plan_int64(row, COLUMN_PRICE),
+		.has_live = !plan_is_null(row, COLUMN_BOOKING),
+		.is_pending = plan_bool(row, COLUMN_PENDING),
+		.booking_id = plan_uuid(row, COLUMN_BOOKING),
+		.expires_at = plan_time(row, COLUMN_EXPIRES),
+		.newest_fence = plan_is_null(row, COLUMN_FENCE) ? 0 : plan_int64(row, COLUMN_FENCE),
+		.newest_user_id = plan_uuid(row, COLUMN_FENCE_USER),
+	};
+
+	strlcpy(seat.currency, plan_text(row, COLUMN_CURRENCY), sizeof(seat.currency));
+	return seat;
+}
+
+void
+store_read_seats(SeatRow *seats, int count)
+{
+	pg_uuid_t  *ids;
+	int			rows;
+
+	if (store_goes_direct())
+	{
+		store_direct_seats(seats, count);
+		return;
+	}
+	ids = palloc(sizeof(pg_uuid_t) * count);
+	for (int i = 0; i < count; i++)
+	{
+		ids[i] = seats[i].id;
+		seats[i] = (SeatRow){.id = ids[i]};
+	}
+	rows = plan_read(&find_seats, PLAN_ARGS(uuid_array_value(ids, count)));
+	for (int row = 0; row < rows; row++)
+	{
+		int			asked = plan_int32(row, COLUMN_ASKED);
+
+		seats[asked] = seat_from_row(row, &ids[asked]);
+		seats[asked].is_in_doubt = store_in_doubt(&ids[asked]);
+	}
+}
+
+int
+store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, TimestampTz now)
+{
+	if (store_goes_direct())
+		return store_direct_count_user_seats(user_id, date_id, now);
+	plan_read(&count_users_seats, PLAN_ARGS(uuid_value(user_id), uuid_value(date_id),
+											value(TimestampTzGetDatum(now))));
+	return (int) plan_int64(0, 0);
+}
+
+void
+store_insert_reservations(const Booking *booking, TimestampTz now)
+{
+	for (int i = 0; i < booking->count; i++)
+	{
+		const Reservation *reservation = &booking->reservations[i];
+		const NullableDatum *columns = PLAN_ARGS(
+			uuid_value(&reservation->id), uuid_value(&booking->id), uuid_value(&booking->date_id),
+			uuid_value(&reservation->seat_id), uuid_value(&booking->user_id),
+			text_value("pending"), value(Int64GetDatum(reservation->price)),
+			text_value(booking->currency), value(Int64GetDatum(reservation->fence)),
+			value(TimestampTzGetDatum(now)), value(TimestampTzGetDatum(booking->expires_at)),
+			value(TimestampTzGetDatum(booking->expires_at_max)), null_value(), null_value(),
+			null_value());
+
+		if (!direct_insert(DIRECT_RESERVATION, columns))
+			plan_write(&insert_reservation, columns);
+	}
+}

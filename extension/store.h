@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * What taking seats reads of the database, and the rows that it writes.
+ *
+ * There are two ways to each, with the same answers: saved SPI statements (store.c), and direct
+ * access to tables and indexes (store_direct.c), which costs a tenth but knows nothing of
+ * policies, rules and triggers. The direct way is gone only while the tables have none but our
+ * own and concert.direct_access is on; see direct.h.
+ */
+#ifndef CONCERT_STORE_H
+#define CONCERT_STORE_H
+
+#include "plan.h"
+#include "reservation.h"
+
+/* The rules of a date's sale. */
+typedef struct DateRules
+{
+	TimestampTz sale_opens_at;
+	TimestampTz sale_closes_at;
+	int			pending_seconds;
+	int			seats_per_user_max;
+	bool		admission_required;
+} DateRules;
+
+/* One seat as it stands. */
+typedef struct SeatRow
+{
+	pg_uuid_t	id;
+	bool		found;			/* it and its section live; without it nothing below is set */
+	pg_uuid_t	date_id;
+	bool		is_blocked;		/* blocked_until: DT_NOEND when it has no end */
+	TimestampTz blocked_until;
+	int64		price;
+	char		currency[4];
+	bool		has_live;		/* a live reservation, expired or not */
+	bool		is_pending;
+	bool		is_in_doubt;	/* another open transaction is making or ending one */
+	pg_uuid_t	booking_id;
+	TimestampTz expires_at;
+	int64		newest_fence;	/* 0: never reserved */
+	pg_uuid_t	newest_user_id;
+} SeatRow;
+
+/* False when the date is unknown or deleted, or its concert is. */
+extern bool store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules);
+
+/* Fills in count seats, whose id is set, as they stand now. */
+extern void store_read_seats(SeatRow *seats, int count);
+
+/* The seats of the date that the user holds or has at the time now. */
+extern int	store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,
+								   TimestampTz now);
+
+/* One pending reservation for each of the booking's. */
+extern void store_insert_reservations(const Booking *booking, TimestampTz now);
+
+#endif							/* CONCERT_STORE_H */

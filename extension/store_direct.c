@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * What taking seats reads, by index scans; see store.h.
+ *
+ * A seat's live reservation is looked for under a dirty snapshot, which also tells of
+ * transactions that are still open; all else under the latest snapshot.
+ */
+#include "store_direct.h"
+
+#include "direct.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+/* Columns of the tables, as their install pieces have them. */
+enum
+{
+	CONCERT_DELETED = 4
+};
+
+enum
+{
+	DATE_CONCERT = 2, DATE_SALE_OPENS = 5, DATE_SALE_CLOSES, DATE_PENDING_SECONDS,
+	DATE_SEATS_PER_USER, DATE_ADMISSION, DATE_DELETED = 15
+};
+
+enum
+{
+	SECTION_PRICE = 5, SECTION_CURRENCY, SECTION_DELETED = 8
+};
+
+enum
+{
+	SEAT_DATE = 2, SEAT_SECTION, SEAT_BLOCKED_REASON = 7, SEAT_BLOCKED_UNTIL, SEAT_DELETED = 10
+};
+
+enum
+{
+	RESERVATION_BOOKING = 2, RESERVATION_DATE, RESERVATION_SEAT, RESERVATION_USER, RESERVATION_STATUS,
+	RESERVATION_FENCE = 9, RESERVATION_EXPIRES = 11, RESERVATION_DELETED = 14
+};
+
+static Snapshot
+snapshot_take(void)
+{
+	CommandCounterIncrement();
+	return RegisterSnapshot(GetLatestSnapshot());
+}
+
+/* Whether the first row of this id is there and not deleted. */
+static bool
+row_find(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const pg_uuid_t *id,
+		 int deleted_column)
+{
+	Datum		key = UUIDPGetDatum(id);
+
+	direct_scan_begin(ret_scan, index, snapshot, &key, 1);
+	return direct_scan_next(ret_scan, ForwardScanDirection) &&
+		direct_is_null(ret_scan, deleted_column);
+}
+
+bool
+store_goes_direct(void)
+{
+	for (DirectTable table = DIRECT_CONCERT; table <= DIRECT_RESERVATION; table++)
+		if (!direct_is_readable(table))
+			return false;
+	return true;
+}
+
+static bool
+concert_lives(const pg_uuid_t *concert_id, Snapshot snapshot)
+{
+	DirectScan	scan;
+	bool		lives = row_find(&scan, DIRECT_CONCERT_ID, snapshot, concert_id, CONCERT_DELETED);
+
+	direct_scan_end(&scan);
+	return lives;
+}
+
+bool
+store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
+{
+	Snapshot	snapshot = snapshot_take();
+	DirectScan	scan;
+	bool		lives = row_find(&scan, DIRECT_CONCERT_DATE_ID, snapshot, date_id, DATE_DELETED);
+
+	if (lives)
+	{
+		pg_uuid_t	concert_id = direct_uuid(&scan, DATE_CONCERT);
+
+		*ret_rules = (DateRules){
+			.sale_opens_at = direct_int64(&scan, DATE_SALE_OPENS),
+			.sale_closes_at = direct_int64(&scan, DATE_SALE_CLOSES),
+			.pending_seconds = direct_int32(&scan, DATE_PENDING_SECONDS),
+			.seats_per_user_max = direct_int32(&scan, DATE_SEATS_PER_USER),
+			.admission_required = direct_text_is(&scan, DATE_ADMISSION, "required"),
+		};
+		lives = concert_lives(&concert_id, snapshot);
+	}
+	direct_scan_end(&scan);
+	UnregisterSnapshot(snapshot);
+	return lives;
+}
+
+/* A row that somebody is at work on ends the search: whatever else there is, it is in doubt. */
+static void
+seat_read_live(SeatRow *seat)
+{
+	SnapshotData dirty;
+	DirectScan	scan;
+	Datum		key = UUIDPGetDatum(&seat->id);
+
+	InitDirtySnapshot(dirty);
+	direct_scan_begin(&scan, DIRECT_RESERVATION_LIVE_SEAT, &dirty, &key, 1);
+	while (!seat->is_in_doubt && direct_scan_next(&scan, ForwardScanDirection))
+	{
+		seat->is_in_doubt = TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax);
+		seat->has_live = true;
+		seat->is_pending = direct_text_is(&scan, RESERVATION_STATUS, "pending");
+		seat->booking_id = direct_uuid(&scan, RESERVATION_BOOKING);
+		seat->expires_at = direct_int64(&scan, RESERVATION_EXPIRES);
+	}
+	direct_scan_end(&scan);
+}
+
+bool
+store_in_doubt(const pg_uuid_t *seat_id)
+{
+	SeatRow		seat = {.id = *seat_id};
+
+	seat_read_live(&seat);
+	return seat.is_in_doubt;
+}
+
+static void
+seat_read_fence(SeatRow *seat, Snapshot snapshot)
+{
+	DirectScan	scan;
+	Datum		key = UUIDPGetDatum(&seat->id);
+
+	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE, snapshot, &key, 1);
+	if (direct_scan_next(&scan, BackwardScanDirection))
+	{
+		seat->newest_fence = direct_int64(&scan, RESERVATION_FENCE);
+		seat->newest_user_id = direct_uuid(&scan, RESERVATION_USER);
+	}
+	direct_scan_end(&scan);
+}
+
+/* The seats of one call are mostly of one section: the last one read is kept. */
+typedef struct SectionRow
+{
+	pg_uuid_t	id;
+	bool		known;
+	bool		lives;
+	int64		price;
+	char		currency[4];
+} SectionRow;
+
+static void
+section_read(SectionRow *section, const pg_uuid_t *id, Snapshot snapshot)
+{
+	DirectScan	scan;
+
+	if (section->known && uuid_compare(&section->id, id) == 0)
+		return;
+	*section = (SectionRow){.id = *id, .known = true};
+	section->lives = row_find(&scan, DIRECT_SECTION_ID, snapshot, id, SECTION_DELETED);
+	if (section->lives)
+	{
+		bool		isnull;
+
+		section->price = direct_int64(&scan, SECTION_PRICE);
+		text_to_cstring_buffer(DatumGetTextPP(direct_datum(&scan, SECTION_CURRENCY, &isnull)),
+							   section->currency, sizeof(section->currency));
+	}
+	direct_scan_end(&scan);
+}
+
+static void
+seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot)
+{
+	DirectScan	scan;
+
+	*seat = (SeatRow){.id = seat->id};
+	if (row_find(&scan, DIRECT_SEAT_ID, snapshot, &seat->id, SEAT_DELETED))
+	{
+		pg_uuid_t	section_id = direct_uuid(&scan, SEAT_SECTION);
+
+		seat->date_id = direct_uuid(&scan, SEAT_DATE);
+		seat->is_blocked = !direct_is_null(&scan, SEAT_BLOCKED_REASON);
+		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL) ? DT_NOEND :
+			direct_int64(&scan, SEAT_BLOCKED_UNTIL);
+		section_read(section, &section_id, snapshot);
+		seat->found = section->lives;
+		seat->price = section->price;
+		strlcpy(seat->currency, section->currency, sizeof(seat->currency));
+	}
+	direct_scan_end(&scan);
+	if (!seat->found)
+		return;
+	seat_read_live(seat);
+	seat_read_fence(seat, snapshot);
+}
+
+void
+store_direct_seats(SeatRow *seats, int count)
+{
+	Snapshot	snapshot = snapshot_take();
+	SectionRow	section = {0};
+
+	for (int i = 0; i < count; i++)
+		seat_read(&seats[i], &section, snapshot);
+	UnregisterSnapshot(snapshot);
+}
+
+int
+store_direct_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, TimestampTz now)
+{
+	Snapshot	snapshot = snapshot_take();
+	Datum		keys[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(date_id)};
+	DirectScan	scan;
+	int			count = 0;
+
+	direct_scan_begin(&scan, DIRECT_RESERVATION_USER_DATE, snapshot, keys, lengthof(keys));
+	while (direct_scan_next(&scan, ForwardScanDirection))
+		if (direct_is_null(&scan, RESERVATION_DELETED) &&
+			(direct_text_is(&scan, RESERVATION_STATUS, "confirmed") ||
+			 direct_int64(&scan, RESERVATION_EXPIRES) > now))
+			count++;
+	direct_scan_end(&scan);
+	UnregisterSnapshot(snapshot);
+	return count;
+}

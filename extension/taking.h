@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Taking seats: what reserve() and every other way to a booking have in common.
+ *
+ * A loser is answered before it locks anything: the seats are read first. Only seats that look
+ * free are locked, and only by trying, so that nobody waits behind a winner that has not
+ * committed ('busy'). Then everything is read again and judged at one reading of the clock.
+ *
+ * Locks: user's limit (waiting), seats in id order (tried), bookings of expired pendings (tried),
+ * outbox key. What a refused call had locked of seats and bookings it gives back.
+ */
+#ifndef CONCERT_TAKING_H
+#define CONCERT_TAKING_H
+
+#include "store.h"
+
+/* One seat that is asked for. */
+typedef struct SeatChoice
+{
+	SeatRow		row;
+	int			asked;			/* its place in the caller's list */
+	Reason		reason;			/* why it is refused */
+	bool		has_expired;	/* a pending reservation whose time is over */
+	bool		seat_locked;
+	bool		booking_locked;
+	pg_uuid_t	locked_booking_id;
+} SeatChoice;
+
+/* All of these seats for this user, or none. */
+typedef struct Taking
+{
+	pg_uuid_t	date_id;
+	pg_uuid_t	user_id;
+	const char *pass;			/* may be NULL */
+	int64		fence;			/* 0: none given */
+	int			pending_seconds;	/* 0: the date's */
+	const char *correlation_id; /* may be NULL */
+	int			count;
+	SeatChoice *seats;			/* in id order */
+	DateRules	rules;
+	TimestampTz now;			/* what all is judged at */
+} Taking;
+
+/* Sets the seats that are asked for, in the caller's order; ids are all different. */
+extern void taking_set_seats(Taking *taking, const pg_uuid_t *ids, int count);
+
+/* Cuts what the caller asked for to what is allowed; NULL is 0, the date's own. Raises nothing. */
+extern int	taking_pending_seconds(NullableDatum argument);
+
+/*
+ * Judges the rules of the sale, then every seat, and takes their locks. REASON_NONE: the seats
+ * are free, ours to take, and locked; otherwise no seat is locked and each has its reason.
+ */
+extern Reason taking_decide(Taking *taking);
+
+/* The rules of the sale alone, read and judged at taking->now, which it sets. */
+extern Reason taking_judge_date(Taking *taking);
+
+/* After REASON_NONE: retires expired pendings, makes the booking, tells it. */
+extern Booking taking_take(Taking *taking);
+
+/*
+ * The seats of an answer: the booking's, or every refused one with its reason in the caller's
+ * order. Allocated in the current context.
+ */
+extern Datum taking_seats_jsonb(const Taking *taking, Reason reason, const Booking *booking);
+
+#endif							/* CONCERT_TAKING_H */
