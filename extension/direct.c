@@ -66,6 +66,7 @@ static const struct
 	[DIRECT_REQUEST_1] = {"request_1", 6},
 	[DIRECT_REQUEST_2] = {"request_2", 6},
 	[DIRECT_REQUEST_3] = {"request_3", 6},
+	[DIRECT_OUTBOX_STATE] = {"outbox_state", 5},
 };
 
 static const struct
@@ -85,6 +86,7 @@ static const struct
 	[DIRECT_REQUEST_1_KEY] = {"request_1_key", DIRECT_REQUEST_1, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_2_KEY] = {"request_2_key", DIRECT_REQUEST_2, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_3_KEY] = {"request_3_key", DIRECT_REQUEST_3, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
+	[DIRECT_OUTBOX_STATE_STAMP] = {"outbox_state_pkey", DIRECT_OUTBOX_STATE, {F_TEXTEQ}},
 };
 
 static TableEntry tables[DIRECT_TABLES];
@@ -212,6 +214,13 @@ bool
 direct_is_readable(DirectTable table)
 {
 	return settings_direct_access && table_entry(table)->readable;
+}
+
+Snapshot
+direct_snapshot(void)
+{
+	CommandCounterIncrement();
+	return RegisterSnapshot(GetLatestSnapshot());
 }
 
 static Oid

@@ -41,6 +41,7 @@ typedef enum DirectTable
 	DIRECT_REQUEST_1,
 	DIRECT_REQUEST_2,
 	DIRECT_REQUEST_3,
+	DIRECT_OUTBOX_STATE,
 	DIRECT_TABLES
 } DirectTable;
 
@@ -57,6 +58,7 @@ typedef enum DirectIndex
 	DIRECT_REQUEST_1_KEY,
 	DIRECT_REQUEST_2_KEY,
 	DIRECT_REQUEST_3_KEY,
+	DIRECT_OUTBOX_STATE_STAMP,
 	DIRECT_INDEXES
 } DirectIndex;
 
@@ -72,9 +74,12 @@ typedef struct DirectScan
 /* Whether the table may be read directly. */
 extern bool direct_is_readable(DirectTable table);
 
+/* The latest snapshot, with what this transaction did; to be unregistered by the caller. */
+extern Snapshot direct_snapshot(void);
+
 /*
- * Rows whose leading index columns equal the keys, in the order of the index or backwards. The
- * snapshot must be registered, or be a dirty one. Locks table and index as a query would.
+ * Rows whose leading index columns equal the keys (all rows without any), in the order of the
+ * index or backwards. The snapshot must be registered, or be a dirty one. Locks table and index as a query would.
  */
 extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 							  const Datum *keys, int key_count);

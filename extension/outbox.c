@@ -2,8 +2,8 @@
 /*
  * Events go in. What is refused here could not be published later: names, encoding, size.
  *
- * Order per key rests on two steps in emit: the lock of (topic, key), then the event's number,
- * drawn inside the INSERT. The lock is released only after the transaction is visible (or with
+ * Order per key rests on two steps in emit: the lock of (topic, key), then the event's number.
+ * The lock is released only after the transaction is visible (or with
  * a savepoint that takes its event along), so whoever sees a later event of a key sees the
  * earlier ones, and their numbers are in commit order. The xid is the top-level one: of a
  * subtransaction's no snapshot says whether it is visible.
@@ -13,6 +13,8 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "direct.h"
 #include "errors.h"
 #include "lock.h"
 #include "mb/pg_wchar.h"
@@ -22,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
 #define EVENT_NAME_CHARS_MAX 100
@@ -45,17 +48,23 @@ static SavedPlan read_state = PLAN(
 	"SELECT event_table, cursor_table, lanes, stamp = $1 FROM concert.outbox_state ORDER BY stamp",
 	TEXTOID);
 
+enum
+{
+	STATE_STAMP = 1, STATE_EVENT_TABLE, STATE_CURSOR_TABLE, STATE_LANES
+};
+
 #define APPEND_TO(n) \
 	PLAN("INSERT INTO concert.outbox_event_" n \
 		 " (seq, xid, created_at, id, lane, topic, key, type, headers, payload)" \
-		 " VALUES (nextval('concert.outbox_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9)", \
-		 XID8OID, TIMESTAMPTZOID, UUIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID)
+		 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", \
+		 INT8OID, XID8OID, TIMESTAMPTZOID, UUIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID)
 
 static SavedPlan append_event[OUTBOX_EVENT_TABLES] = {
 	APPEND_TO("0"), APPEND_TO("1"), APPEND_TO("2"), APPEND_TO("3")
 };
 
 static pg_uuid_t outbox_append(const Event *event);
+static int64 outbox_next_seq(void);
 static void outbox_check(const Event *event);
 static void outbox_check_name(const char *what, const char *name, int bytes);
 static void outbox_check_headers(Jsonb *headers);
@@ -118,11 +127,44 @@ concert_outbox_stamp(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(outbox_stamp()));
 }
 
+static OutboxState
+outbox_direct_state(void)
+{
+	const char *stamp = outbox_stamp();
+	OutboxState state = {0};
+	bool		is_own = false;
+	int			rows = 0;
+	Snapshot	snapshot;
+	DirectScan	scan;
+
+	snapshot = direct_snapshot();
+	direct_scan_begin(&scan, DIRECT_OUTBOX_STATE_STAMP, snapshot, NULL, 0);
+	for (; direct_scan_next(&scan, ForwardScanDirection); rows++)
+	{
+		if (is_own)
+			continue;
+		is_own = direct_text_is(&scan, STATE_STAMP, stamp);
+		state.event_table = direct_int32(&scan, STATE_EVENT_TABLE);
+		state.cursor_table = direct_int32(&scan, STATE_CURSOR_TABLE);
+		state.lanes = direct_int32(&scan, STATE_LANES);
+	}
+	direct_scan_end(&scan);
+	UnregisterSnapshot(snapshot);
+	if (rows == 0)
+		error_outbox_reset_needed();
+	state.reset_needed = rows > 1 || !is_own;
+	return state;
+}
+
 OutboxState
 outbox_state(void)
 {
-	int			rows = plan_read(&read_state, PLAN_ARGS(text_value(outbox_stamp())));
+	int			rows;
 	int			row = 0;
+
+	if (direct_is_readable(DIRECT_OUTBOX_STATE))
+		return outbox_direct_state();
+	rows = plan_read(&read_state, PLAN_ARGS(text_value(outbox_stamp())));
 
 	if (rows == 0)
 		error_outbox_reset_needed();
@@ -197,6 +239,7 @@ outbox_append(const Event *event)
 	FullTransactionId xid;
 	OutboxState state;
 	int			lane;
+	const NullableDatum *columns;
 
 	outbox_check(event);
 	PreventCommandIfReadOnly("concert.emit()");
@@ -207,14 +250,22 @@ outbox_append(const Event *event)
 	lane = (int) (name % (uint64) state.lanes);
 	if (state.reset_needed)
 		lane = -1 - lane;
-	plan_write(&append_event[state.event_table],
-			   PLAN_ARGS(value(FullTransactionIdGetDatum(xid)),
-						 value(TimestampTzGetDatum(GetCurrentTimestamp())),
-						 uuid_value(&id), value(Int32GetDatum(lane)),
-						 text_value(event->topic), text_value(event->key),
-						 text_value(event->type), value(JsonbPGetDatum(event->headers)),
-						 value(JsonbPGetDatum(event->payload))));
+	columns = PLAN_ARGS(
+		value(Int64GetDatum(outbox_next_seq())), value(FullTransactionIdGetDatum(xid)),
+		value(TimestampTzGetDatum(GetCurrentTimestamp())), uuid_value(&id),
+		value(Int32GetDatum(lane)), text_value(event->topic), text_value(event->key),
+		text_value(event->type), value(JsonbPGetDatum(event->headers)),
+		value(JsonbPGetDatum(event->payload)));
+	if (!direct_insert(DIRECT_EVENT_0 + state.event_table, columns))
+		plan_write(&append_event[state.event_table], columns);
 	return id;
+}
+
+static int64
+outbox_next_seq(void)
+{
+	return nextval_internal(get_relname_relid("outbox_seq", get_namespace_oid("concert", false)),
+							false);
 }
 
 static void

@@ -16,11 +16,13 @@ plan_begin(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not connect to the server programming interface")));
+	compat_pin_search_path();
 }
 
 void
 plan_end(void)
 {
+	compat_unpin_search_path();
 	SPI_finish();
 }
 

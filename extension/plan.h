@@ -11,7 +11,9 @@
  * is for the foreign keys of PostgreSQL itself.
  *
  * plan_begin() ... plan_end() bracket a unit of work; what is allocated between is gone after
- * plan_end(). Results of a run live until the next run: copy by value or read before it.
+ * plan_end(). Between them names are looked up in pg_catalog alone, whatever the caller's search
+ * path is: that is why functions in C need no SET clause, which costs a third of a refusal.
+ * Results of a run live until the next run: copy by value or read before it.
  */
 #ifndef CONCERT_PLAN_H
 #define CONCERT_PLAN_H

@@ -7,11 +7,15 @@
 #include "request.h"
 
 #include "common/cryptohash.h"
+#include "direct.h"
 #include "errors.h"
 #include "lock.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/snapmgr.h"
 
 #define REQUEST_TABLES 4
 #define REQUEST_KEPT_DAYS 7
@@ -30,8 +34,13 @@ static SavedPlan find_request = PLAN(
 
 #define RECORD_IN(n) \
 	PLAN("INSERT INTO concert.request_" n " (user_id, operation, key, digest, result, created_at)" \
-		 " VALUES ($1, $2, $3, $4, $5::jsonb, $6)", \
-		 UUIDOID, TEXTOID, TEXTOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID)
+		 " VALUES ($1, $2, $3, $4, $5, $6)", \
+		 UUIDOID, TEXTOID, TEXTOID, BYTEAOID, JSONBOID, TIMESTAMPTZOID)
+
+enum
+{
+	REQUEST_DIGEST = 4, REQUEST_RESULT, REQUEST_CREATED
+};
 
 static SavedPlan record_request[REQUEST_TABLES] = {
 	RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"), RECORD_IN("3")
@@ -80,6 +89,70 @@ request_init(Request *request, const char *operation, SavedPlan *replay, const c
 		request_digest(content, request->digest);
 }
 
+static bool
+request_goes_direct(void)
+{
+	for (int part = 0; part < REQUEST_TABLES; part++)
+		if (!direct_is_readable(DIRECT_REQUEST_0 + part))
+			return false;
+	return true;
+}
+
+/* The key's first three parts are the index's columns, the fourth is since when answers count. */
+static bool
+request_find_direct(const NullableDatum *key, bytea **ret_digest, Datum *ret_result)
+{
+	Datum		keys[] = {key[0].value, key[1].value, key[2].value};
+	TimestampTz since = DatumGetTimestampTz(key[3].value);
+	Snapshot	snapshot = direct_snapshot();
+	bool		found = false;
+
+	for (int part = 0; part < REQUEST_TABLES && !found; part++)
+	{
+		DirectScan	scan;
+		bool		isnull;
+
+		direct_scan_begin(&scan, DIRECT_REQUEST_0_KEY + part, snapshot, keys, lengthof(keys));
+		while (!found && direct_scan_next(&scan, ForwardScanDirection))
+		{
+			if (direct_int64(&scan, REQUEST_CREATED) <= since)
+				continue;
+			found = true;
+			*ret_digest = DatumGetByteaPCopy(direct_datum(&scan, REQUEST_DIGEST, &isnull));
+			*ret_result = JsonbPGetDatum(DatumGetJsonbPCopy(direct_datum(&scan, REQUEST_RESULT, &isnull)));
+		}
+		direct_scan_end(&scan);
+	}
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/* The answer as the JSON object that jsonb_populate_record() makes the same row of. */
+static Datum
+request_result(Datum answer)
+{
+	text	   *json = DatumGetTextPP(DirectFunctionCall1(row_to_json, answer));
+
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(json)));
+}
+
+/* Copies the digest and the result of an answer that is kept, whichever part of the ring has it. */
+static bool
+request_find(const Request *request, bytea **ret_digest, Datum *ret_result)
+{
+	const NullableDatum *key = PLAN_ARGS(
+		uuid_value(&request->user_id), text_value(request->operation), text_value(request->key),
+		value(TimestampTzGetDatum(GetCurrentTimestamp() - REQUEST_KEPT_DAYS * USECS_PER_DAY)));
+
+	if (request_goes_direct())
+		return request_find_direct(key, ret_digest, ret_result);
+	if (plan_read(&find_request, key) == 0)
+		return false;
+	*ret_digest = DatumGetByteaPCopy(plan_datum(0, 0));
+	*ret_result = JsonbPGetDatum(DatumGetJsonbPCopy(plan_datum(0, 1)));
+	return true;
+}
+
 bool
 request_replay(const Request *request, MemoryContext context, Datum *ret_answer)
 {
@@ -92,17 +165,11 @@ request_replay(const Request *request, MemoryContext context, Datum *ret_answer)
 		return false;
 	scope = psprintf("%s %s", request->operation, request->key);
 	lock_wait(LOCK_REQUEST, lock_name(&request->user_id, UUID_LEN, scope, strlen(scope)));
-	if (plan_read(&find_request,
-				  PLAN_ARGS(uuid_value(&request->user_id), text_value(request->operation),
-							text_value(request->key),
-							value(TimestampTzGetDatum(GetCurrentTimestamp() -
-													  REQUEST_KEPT_DAYS * USECS_PER_DAY)))) == 0)
+	if (!request_find(request, &digest, &result))
 		return false;
-	digest = DatumGetByteaPP(plan_datum(0, 0));
 	if (VARSIZE_ANY_EXHDR(digest) != PG_SHA256_DIGEST_LENGTH ||
 		memcmp(VARDATA_ANY(digest), request->digest, PG_SHA256_DIGEST_LENGTH) != 0)
 		error_key_reused(request->key, request->operation);
-	result = datumCopy(plan_datum(0, 1), false, -1);
 	plan_read(request->replay, PLAN_ARGS(value(result)));
 	work = MemoryContextSwitchTo(context);
 	*ret_answer = datumCopy(plan_datum(0, 0), false, -1);
@@ -114,6 +181,8 @@ void
 request_record(const Request *request, Datum answer)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	int			part = request_table(now, 0);
+	const NullableDatum *columns;
 	bytea	   *digest;
 
 	if (request->key == NULL)
@@ -121,11 +190,11 @@ request_record(const Request *request, Datum answer)
 	digest = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	memcpy(VARDATA(digest), request->digest, PG_SHA256_DIGEST_LENGTH);
-	plan_write(&record_request[request_table(now, 0)],
-			   PLAN_ARGS(uuid_value(&request->user_id), text_value(request->operation),
-						 text_value(request->key), value(PointerGetDatum(digest)),
-						 value(DirectFunctionCall1(row_to_json, answer)),
-						 value(TimestampTzGetDatum(now))));
+	columns = PLAN_ARGS(uuid_value(&request->user_id), text_value(request->operation),
+						text_value(request->key), value(PointerGetDatum(digest)),
+						value(request_result(answer)), value(TimestampTzGetDatum(now)));
+	if (!direct_insert(DIRECT_REQUEST_0 + part, columns))
+		plan_write(&record_request[part], columns);
 }
 
 /* The next period's table holds the period that ended at least seven days ago. */

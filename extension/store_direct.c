@@ -8,7 +8,6 @@
 #include "store_direct.h"
 
 #include "direct.h"
-#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -39,13 +38,6 @@ enum
 	RESERVATION_BOOKING = 2, RESERVATION_DATE, RESERVATION_SEAT, RESERVATION_USER, RESERVATION_STATUS,
 	RESERVATION_FENCE = 9, RESERVATION_EXPIRES = 11, RESERVATION_DELETED = 14
 };
-
-static Snapshot
-snapshot_take(void)
-{
-	CommandCounterIncrement();
-	return RegisterSnapshot(GetLatestSnapshot());
-}
 
 /* Whether the first row of this id is there and not deleted. */
 static bool
@@ -81,7 +73,7 @@ concert_lives(const pg_uuid_t *concert_id, Snapshot snapshot)
 bool
 store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 {
-	Snapshot	snapshot = snapshot_take();
+	Snapshot	snapshot = direct_snapshot();
 	DirectScan	scan;
 	bool		lives = row_find(&scan, DIRECT_CONCERT_DATE_ID, snapshot, date_id, DATE_DELETED);
 
@@ -207,7 +199,7 @@ seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot)
 void
 store_direct_seats(SeatRow *seats, int count)
 {
-	Snapshot	snapshot = snapshot_take();
+	Snapshot	snapshot = direct_snapshot();
 	SectionRow	section = {0};
 
 	for (int i = 0; i < count; i++)
@@ -218,7 +210,7 @@ store_direct_seats(SeatRow *seats, int count)
 int
 store_direct_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, TimestampTz now)
 {
-	Snapshot	snapshot = snapshot_take();
+	Snapshot	snapshot = direct_snapshot();
 	Datum		keys[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(date_id)};
 	DirectScan	scan;
 	int			count = 0;

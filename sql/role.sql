@@ -17,11 +17,12 @@ FROM unnest(ARRAY['public', 'concert_reader', 'concert_app', 'concert_sidecar', 
 SELECT rolname, rolcanlogin, rolsuper, rolcreaterole, rolbypassrls
 FROM pg_roles WHERE rolname IN ('concert_reader', 'concert_app', 'concert_sidecar', 'concert_admin') ORDER BY rolname;
 
--- each function that a role may call runs with its owner's rights under a pinned search path; uuid7
--- touches nothing and needs neither
+-- each function that a role may call runs with its owner's rights under a pinned search path (those
+-- in C pin it themselves, around all SQL that they run); uuid7 touches nothing and needs neither
 SELECT p.proname FROM pg_proc AS p
 WHERE p.pronamespace = 'concert'::regnamespace AND has_function_privilege('concert_admin', p.oid, 'EXECUTE')
-  AND NOT (p.prosecdef AND 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig));
+  AND NOT (p.prosecdef AND (p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+                            OR 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}'))));
 SELECT p.proname AS for_public FROM pg_proc AS p
 WHERE p.pronamespace = 'concert'::regnamespace AND has_function_privilege('public', p.oid, 'EXECUTE');
 

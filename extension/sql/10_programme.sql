@@ -108,7 +108,7 @@ COMMENT ON TYPE concert.seats_answer IS 'an answer that lists seats: all that it
 -- Writes concert. Locks nothing. Errors: 22004 NULL, 22023 an empty or over-long name.
 -- Example: SELECT concert.create_concert('Winter Gala');
 CREATE FUNCTION concert.create_concert(name text) RETURNS uuid
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_create_concert';
 COMMENT ON FUNCTION concert.create_concert(text) IS 'makes a concert, returns its id';
 REVOKE ALL ON FUNCTION concert.create_concert(text) FROM PUBLIC;
@@ -130,7 +130,7 @@ CREATE FUNCTION concert.create_concert_date(
     admission text DEFAULT 'open', admission_cap integer DEFAULT 500,
     admission_rate integer DEFAULT 100, claim_seconds integer DEFAULT 30,
     pass_seconds integer DEFAULT 600) RETURNS uuid
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_create_concert_date';
 COMMENT ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer)
     IS 'makes a date of a concert with the rules of its sale, returns its id';
@@ -146,7 +146,7 @@ GRANT EXECUTE ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, t
 -- Example: SELECT concert.create_section(:date, 'Stalls', 5000);
 CREATE FUNCTION concert.create_section(concert_date_id uuid, name text, price bigint,
     currency text DEFAULT 'PTS', kind text DEFAULT 'seated') RETURNS uuid
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_create_section';
 COMMENT ON FUNCTION concert.create_section(uuid, text, bigint, text, text) IS 'makes a priced section of a date, returns its id';
 REVOKE ALL ON FUNCTION concert.create_section(uuid, text, bigint, text, text) FROM PUBLIC;
@@ -161,7 +161,7 @@ GRANT EXECUTE ON FUNCTION concert.create_section(uuid, text, bigint, text, text)
 -- Example: SELECT concert.add_seats(:date, :section, 1, ARRAY[1,2,3], ARRAY['A1','A2','A3']);
 CREATE FUNCTION concert.add_seats(concert_date_id uuid, section_id uuid, "row" integer,
     cols integer[], labels text[] DEFAULT NULL) RETURNS integer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_add_seats';
 COMMENT ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[]) IS 'adds the seats of one grid row to a section';
 REVOKE ALL ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[]) FROM PUBLIC;
@@ -175,7 +175,7 @@ GRANT EXECUTE ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text
 -- Example: SELECT * FROM concert.block_seats(ARRAY[:seat]::uuid[], 'camera');
 CREATE FUNCTION concert.block_seats(seat_ids uuid[], reason text, until timestamptz DEFAULT NULL,
     correlation_id text DEFAULT NULL) RETURNS concert.seats_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_block_seats';
 COMMENT ON FUNCTION concert.block_seats(uuid[], text, timestamptz, text) IS 'takes seats out of the sale, all or none';
 REVOKE ALL ON FUNCTION concert.block_seats(uuid[], text, timestamptz, text) FROM PUBLIC;
@@ -186,7 +186,7 @@ GRANT EXECUTE ON FUNCTION concert.block_seats(uuid[], text, timestamptz, text) T
 -- Example: SELECT * FROM concert.unblock_seats(ARRAY[:seat]::uuid[]);
 CREATE FUNCTION concert.unblock_seats(seat_ids uuid[], correlation_id text DEFAULT NULL)
     RETURNS concert.seats_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_unblock_seats';
 COMMENT ON FUNCTION concert.unblock_seats(uuid[], text) IS 'puts blocked seats back into the sale';
 REVOKE ALL ON FUNCTION concert.unblock_seats(uuid[], text) FROM PUBLIC;
@@ -199,7 +199,7 @@ GRANT EXECUTE ON FUNCTION concert.unblock_seats(uuid[], text) TO concert_admin;
 -- Errors: TK001 unknown or already deleted, TK007, 22004 NULL, 22023 an unknown kind.
 -- Example: SELECT concert.soft_delete('seat', :seat);
 CREATE FUNCTION concert.soft_delete(kind text, id uuid) RETURNS void
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_soft_delete';
 COMMENT ON FUNCTION concert.soft_delete(text, uuid) IS 'marks a concert, date, section or seat as deleted';
 REVOKE ALL ON FUNCTION concert.soft_delete(text, uuid) FROM PUBLIC;

@@ -30,7 +30,7 @@ $$;
 -- Writes request_N. Locks request_N (ACCESS EXCLUSIVE, without waiting).
 -- Errors: none of its own. Example: SELECT concert.request_rotate();
 CREATE FUNCTION concert.request_rotate() RETURNS integer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_request_rotate';
 COMMENT ON FUNCTION concert.request_rotate() IS 'empties the tables of the request ring that are past seven days';
 REVOKE ALL ON FUNCTION concert.request_rotate() FROM PUBLIC;

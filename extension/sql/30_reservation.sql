@@ -63,7 +63,7 @@ CREATE FUNCTION concert.reserve(concert_date_id uuid, seat_ids uuid[], user_id u
     pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, fence bigint DEFAULT NULL,
     idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
     RETURNS concert.reserve_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_reserve';
 COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text)
     IS 'takes all the seats as one pending booking, or none and says why for each';
@@ -78,7 +78,7 @@ GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, big
 -- Example: SELECT * FROM concert.extend(:booking, :user, 120);
 CREATE FUNCTION concert.extend(booking_id uuid, user_id uuid, seconds integer,
     correlation_id text DEFAULT NULL) RETURNS concert.extend_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_extend';
 COMMENT ON FUNCTION concert.extend(uuid, uuid, integer, text) IS 'lets a pending booking live longer, within an absolute cap';
 REVOKE ALL ON FUNCTION concert.extend(uuid, uuid, integer, text) FROM PUBLIC;
@@ -92,7 +92,7 @@ GRANT EXECUTE ON FUNCTION concert.extend(uuid, uuid, integer, text) TO concert_a
 -- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.cancel(:booking, :user);
 CREATE FUNCTION concert.cancel(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
     correlation_id text DEFAULT NULL) RETURNS concert.seats_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_cancel';
 COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text) IS 'gives a pending booking back';
 REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text) FROM PUBLIC;
@@ -106,7 +106,7 @@ GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text) TO concert_app;
 -- where the shared lock table is small.
 -- Example: SELECT concert.expire();
 CREATE FUNCTION concert.expire(max_rows integer DEFAULT 1000) RETURNS integer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_expire';
 COMMENT ON FUNCTION concert.expire(integer) IS 'retires pending reservations whose time is over';
 REVOKE ALL ON FUNCTION concert.expire(integer) FROM PUBLIC;

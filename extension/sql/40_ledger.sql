@@ -117,7 +117,7 @@ COMMENT ON TYPE concert.pay_answer IS 'the answer of pay(): the payment, or what
 CREATE FUNCTION concert.charge_points(user_id uuid, amount bigint, currency text, source text,
     external_ref text, idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
     RETURNS concert.charge_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_charge_points';
 COMMENT ON FUNCTION concert.charge_points(uuid, bigint, text, text, text, text, text)
     IS 'credits a user''s wallet from a named source';
@@ -151,7 +151,7 @@ GRANT EXECUTE ON FUNCTION concert.balance(uuid, text) TO concert_reader;
 -- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.pay(:booking, :user);
 CREATE FUNCTION concert.pay(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
     correlation_id text DEFAULT NULL) RETURNS concert.pay_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_pay';
 COMMENT ON FUNCTION concert.pay(uuid, uuid, text, text) IS 'pays a booking from the user''s wallet and confirms it';
 REVOKE ALL ON FUNCTION concert.pay(uuid, uuid, text, text) FROM PUBLIC;

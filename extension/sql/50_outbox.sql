@@ -211,7 +211,7 @@ COMMENT ON TYPE concert.outbox_open_answer IS 'the answer of outbox_open(): the 
 -- Example: SELECT concert.emit('concert.notification', 'user 17', 'mail.wanted', '{"to": "a@b.c"}');
 CREATE FUNCTION concert.emit(topic text, key text, type text, payload jsonb, headers jsonb DEFAULT '{}')
     RETURNS uuid
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_emit';
 COMMENT ON FUNCTION concert.emit(text, text, text, jsonb, jsonb) IS 'appends an event in this transaction, returns its id';
 REVOKE ALL ON FUNCTION concert.emit(text, text, text, jsonb, jsonb) FROM PUBLIC;
@@ -220,7 +220,7 @@ GRANT EXECUTE ON FUNCTION concert.emit(text, text, text, jsonb, jsonb) TO concer
 -- outbox_lanes() is the number of lanes; they are counted from 0. Reads only.
 -- Example: SELECT concert.outbox_lanes();
 CREATE FUNCTION concert.outbox_lanes() RETURNS integer
-    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c STABLE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_outbox_lanes';
 COMMENT ON FUNCTION concert.outbox_lanes() IS 'the number of lanes';
 REVOKE ALL ON FUNCTION concert.outbox_lanes() FROM PUBLIC;
@@ -233,7 +233,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_lanes() TO concert_sidecar;
 -- Errors: 22004 NULL, 22023 no such lane, 25006 on a standby, TK008 outbox_reset() is due.
 -- Example: SELECT * FROM concert.outbox_open(0);
 CREATE FUNCTION concert.outbox_open(lane integer) RETURNS concert.outbox_open_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_open';
 COMMENT ON FUNCTION concert.outbox_open(integer) IS 'takes a lane for this session, returns epoch and position';
@@ -254,7 +254,7 @@ CREATE FUNCTION concert.outbox_read(lane integer, s1 pg_snapshot, s2 pg_snapshot
     max_rows integer DEFAULT 500)
     RETURNS TABLE (s1 pg_snapshot, s2 pg_snapshot, seq bigint, id uuid, topic text, key text,
                    type text, headers jsonb, payload jsonb, created_at timestamptz)
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_read';
 COMMENT ON FUNCTION concert.outbox_read(integer, pg_snapshot, pg_snapshot, bigint, integer)
@@ -271,7 +271,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_read(integer, pg_snapshot, pg_snapshot,
 -- Example: SELECT * FROM concert.outbox_ack(0, 1, '1:1:', '750:750:', 17);
 CREATE FUNCTION concert.outbox_ack(lane integer, epoch bigint, s1 pg_snapshot, s2 pg_snapshot, seq bigint)
     RETURNS concert.answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_ack';
 COMMENT ON FUNCTION concert.outbox_ack(integer, bigint, pg_snapshot, pg_snapshot, bigint)
@@ -286,7 +286,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_ack(integer, bigint, pg_snapshot, pg_sn
 -- Errors: 22004 NULL, 22023 no such lane, 25006 on a standby, TK008 outbox_reset() is due.
 -- Example: SELECT * FROM concert.outbox_skip(0, :event);
 CREATE FUNCTION concert.outbox_skip(lane integer, event_id uuid) RETURNS concert.answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     SET enable_bitmapscan = off SET jit = off
     AS 'MODULE_PATHNAME', 'concert_outbox_skip';
 COMMENT ON FUNCTION concert.outbox_skip(integer, uuid) IS 'passes over the next event of a lane for ever';
@@ -303,7 +303,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_skip(integer, uuid) TO concert_admin;
 -- Example: SELECT * FROM concert.outbox_rotate();
 -- The settings: see outbox_read().
 CREATE FUNCTION concert.outbox_rotate() RETURNS concert.answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     SET enable_bitmapscan = off SET jit = off SET lock_timeout = '50ms'
     AS 'MODULE_PATHNAME', 'concert_outbox_rotate';
 COMMENT ON FUNCTION concert.outbox_rotate() IS 'empties the next event table if all of it is acked, and uses it from now on';
@@ -318,7 +318,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_rotate() TO concert_sidecar;
 -- Errors: 25006 on a standby, TK013 at REPEATABLE READ and above.
 -- Example: SELECT concert.outbox_reset();
 CREATE FUNCTION concert.outbox_reset() RETURNS bigint
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_outbox_reset';
 COMMENT ON FUNCTION concert.outbox_reset() IS 'makes a restored outbox this database''s own, returns how many events wait';
 REVOKE ALL ON FUNCTION concert.outbox_reset() FROM PUBLIC;

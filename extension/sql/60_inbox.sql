@@ -78,7 +78,7 @@ CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.point_charge_record
 -- version 7 UUID or more than a period ahead of this database's clock.
 -- Example: SELECT * FROM concert.inbox_accept('mailer', :event);
 CREATE FUNCTION concert.inbox_accept(consumer text, event_id uuid) RETURNS concert.answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_inbox_accept';
 COMMENT ON FUNCTION concert.inbox_accept(text, uuid) IS 'records that a consumer has an event: yes for the first time';
 REVOKE ALL ON FUNCTION concert.inbox_accept(text, uuid) FROM PUBLIC;
@@ -89,7 +89,7 @@ GRANT EXECUTE ON FUNCTION concert.inbox_accept(text, uuid) TO concert_sidecar;
 -- Writes inbox_N. Locks inbox_N (ACCESS EXCLUSIVE, without waiting).
 -- Errors: none of its own. Example: SELECT concert.inbox_rotate();
 CREATE FUNCTION concert.inbox_rotate() RETURNS integer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_inbox_rotate';
 COMMENT ON FUNCTION concert.inbox_rotate() IS 'empties the table of the inbox ring that is past';
 REVOKE ALL ON FUNCTION concert.inbox_rotate() FROM PUBLIC;
@@ -103,7 +103,7 @@ GRANT EXECUTE ON FUNCTION concert.inbox_rotate() TO concert_sidecar;
 -- the payload says; then nothing is kept.
 -- Example: SELECT * FROM concert.issue_tickets(:event, 'reservation.confirmed', :payload);
 CREATE FUNCTION concert.issue_tickets(event_id uuid, type text, payload jsonb) RETURNS concert.answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_issue_tickets';
 COMMENT ON FUNCTION concert.issue_tickets(uuid, text, jsonb) IS 'applies an event for the consumer ''ticket''';
 REVOKE ALL ON FUNCTION concert.issue_tickets(uuid, text, jsonb) FROM PUBLIC;
@@ -116,7 +116,7 @@ GRANT EXECUTE ON FUNCTION concert.issue_tickets(uuid, text, jsonb) TO concert_si
 -- payload says; then nothing is kept.
 -- Example: SELECT * FROM concert.record_point_charge(:event, 'point.charged', :payload);
 CREATE FUNCTION concert.record_point_charge(event_id uuid, type text, payload jsonb) RETURNS concert.answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_record_point_charge';
 COMMENT ON FUNCTION concert.record_point_charge(uuid, text, jsonb) IS 'applies an event for the consumer ''point-charge''';
 REVOKE ALL ON FUNCTION concert.record_point_charge(uuid, text, jsonb) FROM PUBLIC;

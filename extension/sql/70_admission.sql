@@ -46,7 +46,7 @@ COMMENT ON TYPE concert.admission_answer IS 'the answer of record_admission(): w
 -- Errors: TK001 unknown date, 22004 NULL, 22023 count out of 1..1000000.
 -- Example: SELECT * FROM concert.lease_places(:date, 10000);
 CREATE FUNCTION concert.lease_places(concert_date_id uuid, count integer) RETURNS concert.lease_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_lease_places';
 COMMENT ON FUNCTION concert.lease_places(uuid, integer) IS 'leases the next range of waiting-room numbers';
 REVOKE ALL ON FUNCTION concert.lease_places(uuid, integer) FROM PUBLIC;
@@ -60,7 +60,7 @@ GRANT EXECUTE ON FUNCTION concert.lease_places(uuid, integer) TO concert_sidecar
 -- Example: SELECT * FROM concert.record_admission(:date, 1, 100, 93);
 CREATE FUNCTION concert.record_admission(concert_date_id uuid, from_number bigint, to_number bigint,
     admitted integer) RETURNS concert.admission_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_record_admission';
 COMMENT ON FUNCTION concert.record_admission(uuid, bigint, bigint, integer) IS 'writes down a batch of admitted places before its passes go out';
 REVOKE ALL ON FUNCTION concert.record_admission(uuid, bigint, bigint, integer) FROM PUBLIC;
