@@ -64,12 +64,10 @@ extern char *argument_optional_text(FunctionCallInfo fcinfo, int n, const char *
 extern char *argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
 extern pg_uuid_t *argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
 
-/* answer.c: the composite result of the calling function, and jsonb out of built text. */
+/* answer.c: the composite result of the calling function. */
 extern Datum answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count);
 extern NullableDatum answer_reason(Reason reason);
-extern Datum answer_jsonb(const StringInfoData *text);
 extern const char *uuid_text(const pg_uuid_t *id);
-extern void json_append_string(StringInfo out, const char *text);
 
 /* uuid7.c */
 extern pg_uuid_t uuid7_next(void);

@@ -175,19 +175,18 @@ charge_source_account(const Charge *charge)
 static void
 charge_emit(const Charge *charge, const char *correlation_id)
 {
-	StringInfoData payload;
+	Json		payload = {0};
 
-	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"transfer_id\": \"%s\"", uuid_text(&charge->transfer_id));
-	appendStringInfo(&payload, ", \"account_id\": \"%s\"", uuid_text(&charge->wallet.id));
-	appendStringInfo(&payload, ", \"user_id\": \"%s\"", uuid_text(&charge->user_id));
-	appendStringInfo(&payload, ", \"amount\": " INT64_FORMAT ", \"currency\": \"%s\", \"source\": ",
-					 charge->amount, charge->currency);
-	json_append_string(&payload, charge->source);
-	appendStringInfoString(&payload, ", \"external_ref\": ");
-	json_append_string(&payload, charge->external_ref);
-	appendStringInfoChar(&payload, '}');
-	outbox_emit(TOPIC_POINT, uuid_text(&charge->wallet.id), "point.charged", payload.data,
+	json_begin_object(&payload);
+	json_add_uuid(&payload, "transfer_id", &charge->transfer_id);
+	json_add_uuid(&payload, "account_id", &charge->wallet.id);
+	json_add_uuid(&payload, "user_id", &charge->user_id);
+	json_add_int64(&payload, "amount", charge->amount);
+	json_add_text(&payload, "currency", charge->currency);
+	json_add_text(&payload, "source", charge->source);
+	json_add_text(&payload, "external_ref", charge->external_ref);
+	json_end_object(&payload);
+	outbox_emit(TOPIC_POINT, uuid_text(&charge->wallet.id), "point.charged", json_finish(&payload),
 				correlation_id);
 }
 

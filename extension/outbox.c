@@ -28,6 +28,7 @@
 #include "utils/xid8.h"
 
 #define EVENT_NAME_CHARS_MAX 100
+#define TEXT_BYTES_PER_BYTE_MAX 8
 
 PG_FUNCTION_INFO_V1(concert_emit);
 PG_FUNCTION_INFO_V1(concert_outbox_lane);
@@ -41,6 +42,7 @@ typedef struct Event
 	const char *type;
 	Jsonb	   *headers;
 	Jsonb	   *payload;
+	bool		is_own;			/* built by the extension itself */
 } Event;
 
 /* A row that is not our own came with a restore or with pg_upgrade. */
@@ -68,28 +70,24 @@ static int64 outbox_next_seq(void);
 static void outbox_check(const Event *event);
 static void outbox_check_name(const char *what, const char *name, int bytes);
 static void outbox_check_headers(Jsonb *headers);
+static bool outbox_is_surely_small(const Event *event);
 static int	outbox_published_bytes(Jsonb *json);
 static uint64 outbox_key_name(const char *topic, const char *key);
-static Jsonb *outbox_jsonb(const char *text);
 
 pg_uuid_t
-outbox_emit(const char *topic, const char *key, const char *type,
-			const char *payload, const char *correlation_id)
+outbox_emit(const char *topic, const char *key, const char *type, Jsonb *payload,
+			const char *correlation_id)
 {
-	StringInfoData headers;
-	Event		event = {.topic = topic, .key = key, .type = type};
+	Json		headers = {0};
 
-	initStringInfo(&headers);
-	appendStringInfoChar(&headers, '{');
+	json_begin_object(&headers);
 	if (correlation_id != NULL)
-	{
-		appendStringInfoString(&headers, "\"correlation_id\": ");
-		json_append_string(&headers, correlation_id);
-	}
-	appendStringInfoChar(&headers, '}');
-	event.headers = outbox_jsonb(headers.data);
-	event.payload = outbox_jsonb(payload);
-	return outbox_append(&event);
+		json_add_text(&headers, "correlation_id", correlation_id);
+	json_end_object(&headers);
+	return outbox_append(&(Event){
+		.topic = topic, .key = key, .type = type,
+		.headers = json_finish(&headers), .payload = payload, .is_own = true
+	});
 }
 
 Datum
@@ -283,6 +281,8 @@ outbox_check(const Event *event)
 	if (!JB_ROOT_IS_OBJECT(event->payload))
 		error_event_refused("payload", "no JSON object", "a JSON object");
 	outbox_check_headers(event->headers);
+	if (outbox_is_surely_small(event))
+		return;
 	bytes = outbox_published_bytes(event->payload) + outbox_published_bytes(event->headers);
 	if (bytes > settings_max_event_bytes)
 		error_event_refused("size", psprintf("%d bytes", bytes),
@@ -325,6 +325,19 @@ outbox_check_headers(Jsonb *headers)
 }
 
 /*
+ * Whether no text of this jsonb can be over the limit, so that it need not be made: a byte of a
+ * string is at most six as text ("\\u0001"), and an event of our own has no numbers but int64.
+ */
+static bool
+outbox_is_surely_small(const Event *event)
+{
+	Size		bytes = VARSIZE(event->payload) + VARSIZE(event->headers);
+
+	return event->is_own && GetDatabaseEncoding() == PG_UTF8 &&
+		bytes * TEXT_BYTES_PER_BYTE_MAX <= settings_max_event_bytes;
+}
+
+/*
  * As text, which is what Kafka gets: a jsonb of a few bytes can be a number of 100,000 digits.
  * The conversion raises what a relay, whose client encoding is UTF-8, would meet.
  */
@@ -342,10 +355,4 @@ static uint64
 outbox_key_name(const char *topic, const char *key)
 {
 	return lock_name(topic, strlen(topic), key, strlen(key));
-}
-
-static Jsonb *
-outbox_jsonb(const char *text)
-{
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }

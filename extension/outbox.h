@@ -3,7 +3,7 @@
 #ifndef CONCERT_OUTBOX_H
 #define CONCERT_OUTBOX_H
 
-#include "concert.h"
+#include "json.h"
 
 #define TOPIC_RESERVATION "concert.reservation"
 #define TOPIC_PAYMENT "concert.payment"
@@ -13,9 +13,9 @@
 /*
  * Appends an event in the current transaction and returns its id. Takes the lock of (topic,
  * key), the last in the lock order, before the event's number. Called between plan_begin()
- * and plan_end(); payload is JSON text, correlation_id may be NULL.
+ * and plan_end(); payload is an object, correlation_id may be NULL.
  */
 extern pg_uuid_t outbox_emit(const char *topic, const char *key, const char *type,
-							 const char *payload, const char *correlation_id);
+							 Jsonb *payload, const char *correlation_id);
 
 #endif							/* CONCERT_OUTBOX_H */

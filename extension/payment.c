@@ -46,20 +46,18 @@ static void
 payment_emit(const Payment *payment, const pg_uuid_t *transfer_id, const char *correlation_id)
 {
 	const Booking *booking = &payment->booking;
-	StringInfoData payload;
+	Json		payload = {0};
 
-	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"payment_id\": \"%s\"", uuid_text(&payment->id));
-	appendStringInfo(&payload, ", \"booking_id\": \"%s\"", uuid_text(&booking->id));
-	appendStringInfo(&payload, ", \"user_id\": \"%s\"", uuid_text(&booking->user_id));
-	appendStringInfo(&payload, ", \"amount\": " INT64_FORMAT ", \"currency\": \"%s\"",
-					 booking->amount, booking->currency);
-	appendStringInfoString(&payload, ", \"method\": \"points\", \"transfer_id\": ");
-	if (transfer_id != NULL)
-		appendStringInfo(&payload, "\"%s\"}", uuid_text(transfer_id));
-	else
-		appendStringInfoString(&payload, "null}");
-	outbox_emit(TOPIC_PAYMENT, uuid_text(&booking->id), "payment.captured", payload.data,
+	json_begin_object(&payload);
+	json_add_uuid(&payload, "payment_id", &payment->id);
+	json_add_uuid(&payload, "booking_id", &booking->id);
+	json_add_uuid(&payload, "user_id", &booking->user_id);
+	json_add_int64(&payload, "amount", booking->amount);
+	json_add_text(&payload, "currency", booking->currency);
+	json_add_text(&payload, "method", "points");
+	json_add_uuid_or_null(&payload, "transfer_id", transfer_id);
+	json_end_object(&payload);
+	outbox_emit(TOPIC_PAYMENT, uuid_text(&booking->id), "payment.captured", json_finish(&payload),
 				correlation_id);
 }
 

@@ -115,25 +115,24 @@ booking_from_rows(int first, int last)
 }
 
 void
-booking_append_seats(StringInfo out, const Booking *booking, TimestampTz now)
+booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 {
-	appendStringInfoChar(out, '[');
+	json_begin_array(json);
 	for (int i = 0; i < booking->count; i++)
 	{
 		const Reservation *reservation = &booking->reservations[i];
 
-		appendStringInfo(out, "%s{\"seat_id\": \"%s\"", i > 0 ? ", " : "",
-						 uuid_text(&reservation->seat_id));
-		appendStringInfo(out, ", \"reservation_id\": \"%s\"", uuid_text(&reservation->id));
-		appendStringInfo(out, ", \"price\": " INT64_FORMAT ", \"currency\": \"%s\"",
-						 reservation->price, booking->currency);
-		appendStringInfo(out, ", \"fence\": " INT64_FORMAT, reservation->fence);
+		json_begin_object(json);
+		json_add_uuid(json, "seat_id", &reservation->seat_id);
+		json_add_uuid(json, "reservation_id", &reservation->id);
+		json_add_int64(json, "price", reservation->price);
+		json_add_text(json, "currency", booking->currency);
+		json_add_int64(json, "fence", reservation->fence);
 		if (now != 0)
-			appendStringInfo(out, ", \"remaining_ms\": " INT64_FORMAT,
-							 remaining_ms(booking->expires_at, now));
-		appendStringInfoChar(out, '}');
+			json_add_int64(json, "remaining_ms", remaining_ms(booking->expires_at, now));
+		json_end_object(json);
 	}
-	appendStringInfoChar(out, ']');
+	json_end_array(json);
 }
 
 static void
@@ -159,18 +158,20 @@ booking_add_history(const Booking *booking, const char *action, TimestampTz now,
 static void
 booking_emit(const Booking *booking, const char *action, const char *correlation_id)
 {
-	StringInfoData payload;
+	Json		payload = {0};
 	char		expires_at[MAXDATELEN + 1];
 
-	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"booking_id\": \"%s\"", uuid_text(&booking->id));
-	appendStringInfo(&payload, ", \"concert_date_id\": \"%s\"", uuid_text(&booking->date_id));
-	appendStringInfo(&payload, ", \"user_id\": \"%s\", \"seats\": ", uuid_text(&booking->user_id));
-	booking_append_seats(&payload, booking, 0);
 	JsonEncodeDateTime(expires_at, TimestampTzGetDatum(booking->expires_at), TIMESTAMPTZOID, NULL);
-	appendStringInfo(&payload, ", \"expires_at\": \"%s\"}", expires_at);
+	json_begin_object(&payload);
+	json_add_uuid(&payload, "booking_id", &booking->id);
+	json_add_uuid(&payload, "concert_date_id", &booking->date_id);
+	json_add_uuid(&payload, "user_id", &booking->user_id);
+	json_add_name(&payload, "seats");
+	booking_add_seats(&payload, booking, 0);
+	json_add_text(&payload, "expires_at", expires_at);
+	json_end_object(&payload);
 	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", action),
-				payload.data, correlation_id);
+				json_finish(&payload), correlation_id);
 }
 
 void
@@ -311,16 +312,13 @@ concert_extend(PG_FUNCTION_ARGS)
 static Datum
 cancel_answer(FunctionCallInfo fcinfo, Reason reason, const Booking *booking)
 {
-	StringInfoData seats;
+	static const Booking none = {0};
+	Json		seats = {0};
 
-	initStringInfo(&seats);
-	if (reason == REASON_NONE)
-		booking_append_seats(&seats, booking, 0);
-	else
-		appendStringInfoString(&seats, "[]");
+	booking_add_seats(&seats, reason == REASON_NONE ? booking : &none, 0);
 	return answer_row(fcinfo, (NullableDatum[]){
 		value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason),
-		value(answer_jsonb(&seats))}, 3);
+		value(JsonbPGetDatum(json_finish(&seats)))}, 3);
 }
 
 Datum

@@ -8,6 +8,7 @@
 #ifndef CONCERT_RESERVATION_H
 #define CONCERT_RESERVATION_H
 
+#include "json.h"
 #include "plan.h"
 
 typedef struct Reservation
@@ -54,8 +55,11 @@ extern void booking_add(Booking *booking, Reservation reservation);
 extern void booking_tell(const Booking *booking, const char *action, TimestampTz now,
 						 const char *actor, const char *correlation_id);
 
-/* [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "remaining_ms" if now is set. */
-extern void booking_append_seats(StringInfo out, const Booking *booking, TimestampTz now);
+/*
+ * Adds [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "remaining_ms" if now
+ * is set.
+ */
+extern void booking_add_seats(Json *json, const Booking *booking, TimestampTz now);
 
 /* What is left until a time, in milliseconds, never negative. */
 extern int64 remaining_ms(TimestampTz until, TimestampTz now);

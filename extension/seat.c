@@ -203,15 +203,26 @@ seat_try_expired_bookings(int count, bool *ret_busy)
 	return found;
 }
 
+static void
+seat_add(Json *json, const pg_uuid_t *id, const char *reason)
+{
+	json_begin_object(json);
+	json_add_uuid(json, "seat_id", id);
+	if (reason != NULL)
+		json_add_text(json, "reason", reason);
+	json_end_object(json);
+}
+
 /*
  * Judges rows of judge_seats into out: every refused seat, or, when none is, all of them.
  * Returns the first refusal's reason, NULL when the seats may be changed.
  */
 static const char *
-seat_judge(StringInfo out, const pg_uuid_t *ids, const bool *busy, int count)
+seat_judge(Json *out, const pg_uuid_t *ids, const bool *busy, int count)
 {
 	const char *first_reason = NULL;
 
+	json_begin_array(out);
 	for (int i = 0; i < count; i++)
 	{
 		const char *reason = busy[i] ? reason_text(REASON_BUSY) : plan_text(i, 2);
@@ -220,29 +231,33 @@ seat_judge(StringInfo out, const pg_uuid_t *ids, const bool *busy, int count)
 			reason = reason_text(REASON_OTHER_DATE);
 		if (reason == NULL)
 			continue;
-		appendStringInfo(out, "%s{\"seat_id\": \"%s\", \"reason\": \"%s\"}",
-						 first_reason != NULL ? ", " : "[", uuid_text(&ids[i]), reason);
+		seat_add(out, &ids[i], reason);
 		if (first_reason == NULL)
 			first_reason = pstrdup(reason);
 	}
-	if (first_reason == NULL)
-		for (int i = 0; i < count; i++)
-			appendStringInfo(out, "%s{\"seat_id\": \"%s\"}", i > 0 ? ", " : "[",
-							 uuid_text(&ids[i]));
-	appendStringInfoChar(out, ']');
+	for (int i = 0; first_reason == NULL && i < count; i++)
+		seat_add(out, &ids[i], NULL);
+	json_end_array(out);
 	return first_reason;
 }
 
 /* The event seat.ACTION, and the house's act in the history. */
 static void
-seat_tell(const Act *act, const StringInfoData *seats)
+seat_tell(const Act *act)
 {
-	const char *date = uuid_text(&act->date_id);
+	Json		payload = {0};
 
 	history_add(act, GetCurrentTimestamp());
-	outbox_emit(TOPIC_RESERVATION, date, psprintf("seat.%s", act->action),
-				psprintf("{\"concert_date_id\": \"%s\", \"seats\": %s}", date, seats->data),
-				act->correlation_id);
+	json_begin_object(&payload);
+	json_add_uuid(&payload, "concert_date_id", &act->date_id);
+	json_add_name(&payload, "seats");
+	json_begin_array(&payload);
+	for (int i = 0; i < act->count; i++)
+		seat_add(&payload, &act->seat_ids[i], NULL);
+	json_end_array(&payload);
+	json_end_object(&payload);
+	outbox_emit(TOPIC_RESERVATION, uuid_text(&act->date_id), psprintf("seat.%s", act->action),
+				json_finish(&payload), act->correlation_id);
 }
 
 /* Judges, changes and tells; the two functions differ in the statement and the event only. */
@@ -251,13 +266,14 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 				   char *reason, NullableDatum until, const char *correlation_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work;
 	int			count;
 	pg_uuid_t  *ids = argument_seats(fcinfo, 0, SEATS_PER_CALL_LIMIT, &count);
 	bool	   *busy = palloc(sizeof(bool) * count);
-	StringInfoData seats;
+	Json		seats = {0};
 	const char *refusal;
+	Datum		answer;
 
-	initStringInfo(&seats);
 	plan_begin();
 	seat_try_locks(ids, count, busy);
 	plan_read(&judge_seats, PLAN_ARGS(uuid_array_value(ids, count)));
@@ -277,13 +293,15 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 			.detail = reason,
 			.count = count,
 			.seat_ids = ids,
-		}, &seats);
+		});
 	}
-	else
-		refusal = MemoryContextStrdup(caller, refusal);
+	work = MemoryContextSwitchTo(caller);
+	answer = answer_row(fcinfo, (NullableDatum[]){
+		value(BoolGetDatum(refusal == NULL)), text_value(refusal),
+		value(JsonbPGetDatum(json_finish(&seats)))}, 3);
+	MemoryContextSwitchTo(work);
 	plan_end();
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(refusal == NULL)), text_value(refusal), value(answer_jsonb(&seats))}, 3);
+	return answer;
 }
 
 Datum

@@ -84,14 +84,14 @@ seat_from_row(int row, const pg_uuid_t *id)
 }
 
 void
-store_read_seats(SeatRow *seats, int count)
+store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 {
 	pg_uuid_t  *ids;
 	int			rows;
 
 	if (store_goes_direct())
 	{
-		store_direct_seats(seats, count);
+		store_direct_seats(seats, count, now, look);
 		return;
 	}
 	ids = palloc(sizeof(pg_uuid_t) * count);

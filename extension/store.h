@@ -45,8 +45,18 @@ typedef struct SeatRow
 /* False when the date is unknown or deleted, or its concert is. */
 extern bool store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules);
 
-/* Fills in count seats, whose id is set, as they stand now. */
-extern void store_read_seats(SeatRow *seats, int count);
+/*
+ * Fills in count seats, whose id is set, as they stand now. Of a seat that is taken at the time
+ * now nothing but id, date and reservation need be set, and by the first look neither price nor
+ * fence; what is not needed is not read.
+ */
+typedef enum StoreLook
+{
+	STORE_FIRST_LOOK,
+	STORE_WHOLE
+} StoreLook;
+
+extern void store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look);
 
 /* The seats of the date that the user holds or has at the time now. */
 extern int	store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,

@@ -109,6 +109,7 @@ seat_read_live(SeatRow *seat)
 	{
 		seat->is_in_doubt = TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax);
 		seat->has_live = true;
+		seat->date_id = direct_uuid(&scan, RESERVATION_DATE);
 		seat->is_pending = direct_text_is(&scan, RESERVATION_STATUS, "pending");
 		seat->booking_id = direct_uuid(&scan, RESERVATION_BOOKING);
 		seat->expires_at = direct_int64(&scan, RESERVATION_EXPIRES);
@@ -170,40 +171,56 @@ section_read(SectionRow *section, const pg_uuid_t *id, Snapshot snapshot)
 	direct_scan_end(&scan);
 }
 
-static void
-seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot)
+/* The seat's own row; false when it is not there or deleted. */
+static bool
+seat_read_row(SeatRow *seat, pg_uuid_t *ret_section_id, Snapshot snapshot)
 {
 	DirectScan	scan;
+	bool		lives = row_find(&scan, DIRECT_SEAT_ID, snapshot, &seat->id, SEAT_DELETED);
 
-	*seat = (SeatRow){.id = seat->id};
-	if (row_find(&scan, DIRECT_SEAT_ID, snapshot, &seat->id, SEAT_DELETED))
+	if (lives)
 	{
-		pg_uuid_t	section_id = direct_uuid(&scan, SEAT_SECTION);
-
+		*ret_section_id = direct_uuid(&scan, SEAT_SECTION);
 		seat->date_id = direct_uuid(&scan, SEAT_DATE);
 		seat->is_blocked = !direct_is_null(&scan, SEAT_BLOCKED_REASON);
 		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL) ? DT_NOEND :
 			direct_int64(&scan, SEAT_BLOCKED_UNTIL);
-		section_read(section, &section_id, snapshot);
-		seat->found = section->lives;
-		seat->price = section->price;
-		strlcpy(seat->currency, section->currency, sizeof(seat->currency));
 	}
 	direct_scan_end(&scan);
-	if (!seat->found)
-		return;
+	return lives;
+}
+
+/* A live reservation proves its seat and the seat's date: nothing else of it matters any more. */
+static void
+seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now, StoreLook look)
+{
+	pg_uuid_t	section_id;
+
+	*seat = (SeatRow){.id = seat->id};
 	seat_read_live(seat);
+	if (seat->has_live && !seat->is_in_doubt && !(seat->is_pending && seat->expires_at <= now))
+	{
+		seat->found = true;
+		return;
+	}
+	seat->found = seat_read_row(seat, &section_id, snapshot);
+	if (!seat->found || look == STORE_FIRST_LOOK)
+		return;
+	section_read(section, &section_id, snapshot);
+	seat->found = section->lives;
+	seat->price = section->price;
+	strlcpy(seat->currency, section->currency, sizeof(seat->currency));
 	seat_read_fence(seat, snapshot);
 }
 
 void
-store_direct_seats(SeatRow *seats, int count)
+store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 {
 	Snapshot	snapshot = direct_snapshot();
 	SectionRow	section = {0};
 
 	for (int i = 0; i < count; i++)
-		seat_read(&seats[i], &section, snapshot);
+		seat_read(&seats[i], &section, snapshot, now, look);
 	UnregisterSnapshot(snapshot);
 }
 

@@ -70,12 +70,12 @@ seat_judge(SeatChoice *seat, const Taking *taking)
 		return REASON_UNKNOWN;
 	if (uuid_compare(&row->date_id, &taking->date_id) != 0)
 		return REASON_OTHER_DATE;
+	if (row->has_live && !seat->has_expired && !row->is_in_doubt)
+		return row->is_pending ? REASON_HELD : REASON_SOLD;
 	if (row->is_blocked && row->blocked_until > taking->now)
 		return REASON_BLOCKED;
 	if (row->is_in_doubt)
 		return REASON_BUSY;
-	if (row->has_live && !seat->has_expired)
-		return row->is_pending ? REASON_HELD : REASON_SOLD;
 	if (seat_fence_is_stale(row, taking))
 		return REASON_STALE_FENCE;
 	return REASON_NONE;
@@ -83,14 +83,14 @@ seat_judge(SeatChoice *seat, const Taking *taking)
 
 /* Reads and judges every seat at taking->now; true when none is refused. */
 static bool
-taking_probe(Taking *taking)
+taking_probe(Taking *taking, StoreLook look)
 {
 	SeatRow    *rows = palloc(sizeof(SeatRow) * taking->count);
 	bool		all = true;
 
 	for (int i = 0; i < taking->count; i++)
 		rows[i].id = taking->seats[i].row.id;
-	store_read_seats(rows, taking->count);
+	store_read_seats(rows, taking->count, taking->now, look);
 	for (int i = 0; i < taking->count; i++)
 	{
 		SeatChoice *seat = &taking->seats[i];
@@ -161,7 +161,7 @@ seat_expired_is_locked(const SeatChoice *seat)
 static bool
 taking_probe_locked(Taking *taking)
 {
-	bool		all = taking_probe(taking);
+	bool		all = taking_probe(taking, STORE_WHOLE);
 
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -237,7 +237,7 @@ taking_decide(Taking *taking)
 
 	if (reason != REASON_NONE)
 		return reason;
-	all_free = taking_probe(taking);
+	all_free = taking_probe(taking, STORE_FIRST_LOOK);
 	if (all_free)
 		lock_wait(LOCK_USER_LIMIT,
 				  lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
@@ -300,38 +300,36 @@ taking_take(Taking *taking)
 }
 
 static void
-taking_append_refused(StringInfo out, const Taking *taking)
+taking_add_refused(Json *json, const Taking *taking)
 {
 	const SeatChoice **asked = palloc(sizeof(SeatChoice *) * taking->count);
-	const char *separator = "";
 
 	for (int i = 0; i < taking->count; i++)
 		asked[taking->seats[i].asked] = &taking->seats[i];
-	appendStringInfoChar(out, '[');
+	json_begin_array(json);
 	for (int i = 0; i < taking->count; i++)
 	{
 		if (asked[i]->reason == REASON_NONE)
 			continue;
-		appendStringInfo(out, "%s{\"seat_id\": \"%s\", \"reason\": \"%s\"", separator,
-						 uuid_text(&asked[i]->row.id), reason_text(asked[i]->reason));
+		json_begin_object(json);
+		json_add_uuid(json, "seat_id", &asked[i]->row.id);
+		json_add_text(json, "reason", reason_text(asked[i]->reason));
 		if (asked[i]->reason == REASON_HELD)
-			appendStringInfo(out, ", \"remaining_ms\": " INT64_FORMAT,
-							 remaining_ms(asked[i]->row.expires_at, taking->now));
-		appendStringInfoChar(out, '}');
-		separator = ", ";
+			json_add_int64(json, "remaining_ms",
+						   remaining_ms(asked[i]->row.expires_at, taking->now));
+		json_end_object(json);
 	}
-	appendStringInfoChar(out, ']');
+	json_end_array(json);
 }
 
 Datum
 taking_seats_jsonb(const Taking *taking, Reason reason, const Booking *booking)
 {
-	StringInfoData seats;
+	Json		seats = {0};
 
-	initStringInfo(&seats);
 	if (reason == REASON_NONE)
-		booking_append_seats(&seats, booking, taking->now);
+		booking_add_seats(&seats, booking, taking->now);
 	else
-		taking_append_refused(&seats, taking);
-	return answer_jsonb(&seats);
+		taking_add_refused(&seats, taking);
+	return JsonbPGetDatum(json_finish(&seats));
 }
