@@ -52,7 +52,6 @@ static const struct
 	const char *name;
 	int			columns;
 }			table_names[DIRECT_TABLES] = {
-	[DIRECT_CONCERT] = {"concert", 4},
 	[DIRECT_CONCERT_DATE] = {"concert_date", 15},
 	[DIRECT_SECTION] = {"section", 8},
 	[DIRECT_SEAT] = {"seat", 10},
@@ -75,11 +74,9 @@ static const struct
 	DirectTable table;
 	RegProcedure equals[DIRECT_KEYS_MAX];
 }			index_names[DIRECT_INDEXES] = {
-	[DIRECT_CONCERT_ID] = {"concert_pkey", DIRECT_CONCERT, {F_UUID_EQ}},
 	[DIRECT_CONCERT_DATE_ID] = {"concert_date_pkey", DIRECT_CONCERT_DATE, {F_UUID_EQ}},
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
 	[DIRECT_SEAT_ID] = {"seat_pkey", DIRECT_SEAT, {F_UUID_EQ}},
-	[DIRECT_RESERVATION_LIVE_SEAT] = {"reservation_live_seat", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_SEAT_FENCE] = {"reservation_seat_fence", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date", DIRECT_RESERVATION, {F_UUID_EQ, F_UUID_EQ}},
 	[DIRECT_REQUEST_0_KEY] = {"request_0_key", DIRECT_REQUEST_0, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},

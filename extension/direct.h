@@ -27,7 +27,6 @@
 /* The tables; the rings' parts follow each other. */
 typedef enum DirectTable
 {
-	DIRECT_CONCERT,
 	DIRECT_CONCERT_DATE,
 	DIRECT_SECTION,
 	DIRECT_SEAT,
@@ -47,11 +46,9 @@ typedef enum DirectTable
 
 typedef enum DirectIndex
 {
-	DIRECT_CONCERT_ID,
 	DIRECT_CONCERT_DATE_ID,
 	DIRECT_SECTION_ID,
 	DIRECT_SEAT_ID,
-	DIRECT_RESERVATION_LIVE_SEAT,
 	DIRECT_RESERVATION_SEAT_FENCE,
 	DIRECT_RESERVATION_USER_DATE,
 	DIRECT_REQUEST_0_KEY,

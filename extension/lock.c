@@ -34,12 +34,15 @@ lock_name_uuid(const pg_uuid_t *id)
 	return hash_bytes_extended(id->data, UUID_LEN, 0);
 }
 
-void
+bool
 lock_wait(LockClass class, uint64 name)
 {
 	LOCKTAG		tag = lock_tag(class, name);
 
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return false;
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	return true;
 }
 
 bool

@@ -30,7 +30,9 @@ extern uint64 lock_name(const void *first, size_t first_bytes,
 						const void *second, size_t second_bytes);
 extern uint64 lock_name_uuid(const pg_uuid_t *id);
 
-extern void lock_wait(LockClass class, uint64 name);
+/* Returns whether it had to wait. */
+extern bool lock_wait(LockClass class, uint64 name);
+
 extern bool lock_try(LockClass class, uint64 name);
 extern void lock_release(LockClass class, uint64 name);
 

@@ -9,8 +9,7 @@
 static SavedPlan find_date = PLAN(
 	"SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
 	" d.admission = 'required'"
-	" FROM concert.concert_date AS d JOIN concert.concert AS c ON c.id = d.concert_id"
-	" WHERE d.id = $1 AND d.deleted_at IS NULL AND c.deleted_at IS NULL",
+	" FROM concert.concert_date AS d WHERE d.id = $1 AND d.deleted_at IS NULL",
 	UUIDOID);
 
 static SavedPlan find_seats = PLAN(

@@ -42,7 +42,7 @@ typedef struct SeatRow
 	pg_uuid_t	newest_user_id;
 } SeatRow;
 
-/* False when the date is unknown or deleted, or its concert is. */
+/* False when the date is unknown or deleted; a concert with a live date is never deleted (guard.c). */
 extern bool store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules);
 
 /*

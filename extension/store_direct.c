@@ -14,12 +14,7 @@
 /* Columns of the tables, as their install pieces have them. */
 enum
 {
-	CONCERT_DELETED = 4
-};
-
-enum
-{
-	DATE_CONCERT = 2, DATE_SALE_OPENS = 5, DATE_SALE_CLOSES, DATE_PENDING_SECONDS,
+	DATE_SALE_OPENS = 5, DATE_SALE_CLOSES, DATE_PENDING_SECONDS,
 	DATE_SEATS_PER_USER, DATE_ADMISSION, DATE_DELETED = 15
 };
 
@@ -54,20 +49,10 @@ row_find(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const pg_uu
 bool
 store_goes_direct(void)
 {
-	for (DirectTable table = DIRECT_CONCERT; table <= DIRECT_RESERVATION; table++)
+	for (DirectTable table = DIRECT_CONCERT_DATE; table <= DIRECT_RESERVATION; table++)
 		if (!direct_is_readable(table))
 			return false;
 	return true;
-}
-
-static bool
-concert_lives(const pg_uuid_t *concert_id, Snapshot snapshot)
-{
-	DirectScan	scan;
-	bool		lives = row_find(&scan, DIRECT_CONCERT_ID, snapshot, concert_id, CONCERT_DELETED);
-
-	direct_scan_end(&scan);
-	return lives;
 }
 
 bool
@@ -79,8 +64,6 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 
 	if (lives)
 	{
-		pg_uuid_t	concert_id = direct_uuid(&scan, DATE_CONCERT);
-
 		*ret_rules = (DateRules){
 			.sale_opens_at = direct_int64(&scan, DATE_SALE_OPENS),
 			.sale_closes_at = direct_int64(&scan, DATE_SALE_CLOSES),
@@ -88,27 +71,39 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 			.seats_per_user_max = direct_int32(&scan, DATE_SEATS_PER_USER),
 			.admission_required = direct_text_is(&scan, DATE_ADMISSION, "required"),
 		};
-		lives = concert_lives(&concert_id, snapshot);
 	}
 	direct_scan_end(&scan);
 	UnregisterSnapshot(snapshot);
 	return lives;
 }
 
-/* A row that somebody is at work on ends the search: whatever else there is, it is in doubt. */
+/*
+ * The seat's live reservation and its newest fence, by one scan of its history: no seat is ever
+ * reserved under an older fence, so a live one is under the newest, perhaps beside ended ones of
+ * the same user. A row that somebody is at work on ends the search: whatever else there is, the
+ * seat is in doubt.
+ */
 static void
-seat_read_live(SeatRow *seat)
+seat_read_reservation(SeatRow *seat)
 {
 	SnapshotData dirty;
 	DirectScan	scan;
 	Datum		key = UUIDPGetDatum(&seat->id);
 
 	InitDirtySnapshot(dirty);
-	direct_scan_begin(&scan, DIRECT_RESERVATION_LIVE_SEAT, &dirty, &key, 1);
-	while (!seat->is_in_doubt && direct_scan_next(&scan, ForwardScanDirection))
+	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE, &dirty, &key, 1);
+	while (!seat->is_in_doubt && !seat->has_live && direct_scan_next(&scan, BackwardScanDirection))
 	{
+		int64		fence = direct_int64(&scan, RESERVATION_FENCE);
+
+		if (fence < seat->newest_fence)
+			break;
+		seat->newest_fence = fence;
+		seat->newest_user_id = direct_uuid(&scan, RESERVATION_USER);
 		seat->is_in_doubt = TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax);
-		seat->has_live = true;
+		seat->has_live = direct_is_null(&scan, RESERVATION_DELETED);
+		if (!seat->has_live)
+			continue;
 		seat->date_id = direct_uuid(&scan, RESERVATION_DATE);
 		seat->is_pending = direct_text_is(&scan, RESERVATION_STATUS, "pending");
 		seat->booking_id = direct_uuid(&scan, RESERVATION_BOOKING);
@@ -122,23 +117,8 @@ store_in_doubt(const pg_uuid_t *seat_id)
 {
 	SeatRow		seat = {.id = *seat_id};
 
-	seat_read_live(&seat);
+	seat_read_reservation(&seat);
 	return seat.is_in_doubt;
-}
-
-static void
-seat_read_fence(SeatRow *seat, Snapshot snapshot)
-{
-	DirectScan	scan;
-	Datum		key = UUIDPGetDatum(&seat->id);
-
-	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE, snapshot, &key, 1);
-	if (direct_scan_next(&scan, BackwardScanDirection))
-	{
-		seat->newest_fence = direct_int64(&scan, RESERVATION_FENCE);
-		seat->newest_user_id = direct_uuid(&scan, RESERVATION_USER);
-	}
-	direct_scan_end(&scan);
 }
 
 /* The seats of one call are mostly of one section: the last one read is kept. */
@@ -197,7 +177,7 @@ seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now
 	pg_uuid_t	section_id;
 
 	*seat = (SeatRow){.id = seat->id};
-	seat_read_live(seat);
+	seat_read_reservation(seat);
 	if (seat->has_live && !seat->is_in_doubt && !(seat->is_pending && seat->expires_at <= now))
 	{
 		seat->found = true;
@@ -210,7 +190,6 @@ seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now
 	seat->found = section->lives;
 	seat->price = section->price;
 	strlcpy(seat->currency, section->currency, sizeof(seat->currency));
-	seat_read_fence(seat, snapshot);
 }
 
 void

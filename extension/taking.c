@@ -32,14 +32,13 @@ taking_pending_seconds(NullableDatum argument)
 	return Max(1, Min(DatumGetInt32(argument.value), PENDING_SECONDS_MAX));
 }
 
-Reason
-taking_judge_date(Taking *taking)
+/* The rules of the date as they were last read, by the clock of now. */
+static Reason
+taking_judge_rules(Taking *taking)
 {
 	const DateRules *rules = &taking->rules;
 
 	taking->now = GetCurrentTimestamp();
-	if (!store_read_date(&taking->date_id, &taking->rules))
-		return REASON_UNKNOWN;
 	if (taking->now < rules->sale_opens_at || taking->now >= rules->sale_closes_at)
 		return REASON_NOT_ON_SALE;
 	if (taking->pending_seconds == 0)
@@ -48,6 +47,15 @@ taking_judge_date(Taking *taking)
 		!pass_is_valid(taking->pass, &taking->date_id, &taking->user_id, taking->now))
 		return REASON_NO_PASS;
 	return REASON_NONE;
+}
+
+Reason
+taking_judge_date(Taking *taking)
+{
+	taking->now = GetCurrentTimestamp();
+	if (!store_read_date(&taking->date_id, &taking->rules))
+		return REASON_UNKNOWN;
+	return taking_judge_rules(taking);
 }
 
 static bool
@@ -212,11 +220,14 @@ taking_seats_reason(const Taking *taking)
 	return reason;
 }
 
-/* Under all locks: the sale's rules and the seats again, then what concerns them together. */
+/*
+ * Under all locks: the sale's rules and the seats again, then what concerns them together. The
+ * rules, which no lock of ours keeps, are read again where there was time for them to change.
+ */
 static Reason
-taking_judge_locked(Taking *taking)
+taking_judge_locked(Taking *taking, bool waited)
 {
-	Reason		reason = taking_judge_date(taking);
+	Reason		reason = waited ? taking_judge_date(taking) : taking_judge_rules(taking);
 
 	if (reason != REASON_NONE)
 		return reason;
@@ -233,16 +244,17 @@ Reason
 taking_decide(Taking *taking)
 {
 	Reason		reason = taking_judge_date(taking);
+	bool		waited = false;
 	bool		all_free;
 
 	if (reason != REASON_NONE)
 		return reason;
 	all_free = taking_probe(taking, STORE_FIRST_LOOK);
 	if (all_free)
-		lock_wait(LOCK_USER_LIMIT,
-				  lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
+		waited = lock_wait(LOCK_USER_LIMIT,
+						   lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
 	all_free = taking_lock(taking) && all_free;
-	reason = all_free ? taking_judge_locked(taking) : taking_seats_reason(taking);
+	reason = all_free ? taking_judge_locked(taking, waited) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
 		taking_unlock(taking);
 	return reason;

@@ -9,6 +9,8 @@
 
 #include <time.h>
 
+#define RANDOM_BYTES 8
+#define POOL_IDS 64
 #define NS_PER_MS INT64CONST(1000000)
 #define NS_PER_STEP (NS_PER_MS / 4096 + 1)	/* the least that 12 bits of fraction can show */
 
@@ -27,6 +29,25 @@ uuid7_now_ns(void)
 	return last_ns;
 }
 
+/* Random bytes are drawn for many ids at once: each draw is a system call. */
+static void
+uuid7_random(unsigned char *ret_bytes)
+{
+	static unsigned char pool[RANDOM_BYTES * POOL_IDS];
+	static int	left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(pool, sizeof(pool)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = POOL_IDS;
+	}
+	left--;
+	memcpy(ret_bytes, pool + RANDOM_BYTES * left, RANDOM_BYTES);
+}
+
 pg_uuid_t
 uuid7_next(void)
 {
@@ -35,10 +56,7 @@ uuid7_next(void)
 	int64		ms = now_ns / NS_PER_MS;
 	int			fraction = (int) (now_ns % NS_PER_MS * 4096 / NS_PER_MS);
 
-	if (!pg_strong_random(id.data + 8, UUID_LEN - 8))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	uuid7_random(id.data + UUID_LEN - RANDOM_BYTES);
 	for (int i = 0; i < 6; i++)
 		id.data[i] = (unsigned char) (ms >> (40 - 8 * i));
 	id.data[6] = (unsigned char) (0x70 | fraction >> 8);
