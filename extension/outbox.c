@@ -43,6 +43,7 @@ typedef struct Event
 	Jsonb	   *headers;
 	Jsonb	   *payload;
 	bool		is_own;			/* built by the extension itself */
+	bool		is_first_of_key;	/* nobody else can know the key before this commits */
 } Event;
 
 /* A row that is not our own came with a restore or with pg_upgrade. */
@@ -74,9 +75,9 @@ static bool outbox_is_surely_small(const Event *event);
 static int	outbox_published_bytes(Jsonb *json);
 static uint64 outbox_key_name(const char *topic, const char *key);
 
-pg_uuid_t
-outbox_emit(const char *topic, const char *key, const char *type, Jsonb *payload,
-			const char *correlation_id)
+static Event
+event_of_our_own(const char *topic, const char *key, const char *type, Jsonb *payload,
+				 const char *correlation_id)
 {
 	Json		headers = {0};
 
@@ -84,10 +85,29 @@ outbox_emit(const char *topic, const char *key, const char *type, Jsonb *payload
 	if (correlation_id != NULL)
 		json_add_text(&headers, "correlation_id", correlation_id);
 	json_end_object(&headers);
-	return outbox_append(&(Event){
+	return (Event){
 		.topic = topic, .key = key, .type = type,
 		.headers = json_finish(&headers), .payload = payload, .is_own = true
-	});
+	};
+}
+
+pg_uuid_t
+outbox_emit(const char *topic, const char *key, const char *type, Jsonb *payload,
+			const char *correlation_id)
+{
+	Event		event = event_of_our_own(topic, key, type, payload, correlation_id);
+
+	return outbox_append(&event);
+}
+
+pg_uuid_t
+outbox_emit_first(const char *topic, const char *key, const char *type, Jsonb *payload,
+				  const char *correlation_id)
+{
+	Event		event = event_of_our_own(topic, key, type, payload, correlation_id);
+
+	event.is_first_of_key = true;
+	return outbox_append(&event);
 }
 
 Datum
@@ -241,7 +261,8 @@ outbox_append(const Event *event)
 
 	outbox_check(event);
 	PreventCommandIfReadOnly("concert.emit()");
-	lock_wait(LOCK_EVENT_KEY, name);
+	if (!event->is_first_of_key)
+		lock_wait(LOCK_EVENT_KEY, name);
 	xid = GetTopFullTransactionId();
 	id = uuid7_next();
 	state = outbox_state();

@@ -18,4 +18,11 @@
 extern pg_uuid_t outbox_emit(const char *topic, const char *key, const char *type,
 							 Jsonb *payload, const char *correlation_id);
 
+/*
+ * The same without the lock, for a key that this very transaction has made up: whoever else emits
+ * for it has seen this commit.
+ */
+extern pg_uuid_t outbox_emit_first(const char *topic, const char *key, const char *type,
+								   Jsonb *payload, const char *correlation_id);
+
 #endif							/* CONCERT_OUTBOX_H */

@@ -155,8 +155,8 @@ booking_add_history(const Booking *booking, const char *action, TimestampTz now,
 	}, now);
 }
 
-static void
-booking_emit(const Booking *booking, const char *action, const char *correlation_id)
+static Jsonb *
+booking_payload(const Booking *booking)
 {
 	Json		payload = {0};
 	char		expires_at[MAXDATELEN + 1];
@@ -170,8 +170,7 @@ booking_emit(const Booking *booking, const char *action, const char *correlation
 	booking_add_seats(&payload, booking, 0);
 	json_add_text(&payload, "expires_at", expires_at);
 	json_end_object(&payload);
-	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", action),
-				json_finish(&payload), correlation_id);
+	return json_finish(&payload);
 }
 
 void
@@ -179,7 +178,16 @@ booking_tell(const Booking *booking, const char *action, TimestampTz now, const 
 			 const char *correlation_id)
 {
 	booking_add_history(booking, action, now, actor, correlation_id);
-	booking_emit(booking, action, correlation_id);
+	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", action),
+				booking_payload(booking), correlation_id);
+}
+
+void
+booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id)
+{
+	booking_add_history(booking, "reserved", now, NULL, correlation_id);
+	outbox_emit_first(TOPIC_RESERVATION, uuid_text(&booking->id), "reservation.reserved",
+					  booking_payload(booking), correlation_id);
 }
 
 static bool

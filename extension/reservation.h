@@ -55,6 +55,9 @@ extern void booking_add(Booking *booking, Reservation reservation);
 extern void booking_tell(const Booking *booking, const char *action, TimestampTz now,
 						 const char *actor, const char *correlation_id);
 
+/* The same of a booking that this transaction has just made: reservation.reserved. */
+extern void booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id);
+
 /*
  * Adds [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "remaining_ms" if now
  * is set.
