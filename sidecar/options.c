@@ -96,7 +96,8 @@ static bool	 options_environment(Options *options, char *errstr, size_t size);
 static bool	 options_check(const Options *options, char *errstr, size_t size);
 static bool	 options_check_conninfo(const char *conninfo, char *errstr, size_t size);
 static bool	 options_check_trusted(const char *trusted, char *errstr, size_t size);
-static bool	 options_check_addresses(const char *option, const char *list, char *errstr, size_t size);
+static bool	 options_check_addresses(const char *option, const char *list, char *errstr,
+									 size_t size);
 static const OptionRow *options_find(const char *section, const char *key);
 static bool				option_set(const OptionRow *row, Options *options, const char *value);
 static bool				option_set_words(const OptionRow *row, Options *options, const char *value);
