@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * What all of the extension shares. The words are DESIGN.md's glossary, one meaning each:
+ * What all of the extension shares. The words, one meaning each:
  *
  * concert, concert date, section, seat   what is sold; a seat is one spot of one date's grid
  * reservation, booking   one seat for one user; the reservations made by one call

@@ -94,23 +94,23 @@ error_spot_taken(int row, int col)
 }
 
 void
-error_delete_refused(const char *operation, const char *table)
+error_delete_refused(const char *operation, const char *table, const char *hint)
 {
 	ereport(ERROR,
 			(error_code(ERROR_DELETE_REFUSED),
 			 errmsg("cannot %s table \"%s\"", operation, table),
-			 errdetail("Its rows are only ever soft-deleted."),
-			 errhint("Use concert.soft_delete(kind, id); reservations end by concert.cancel().")));
+			 errdetail("Its rows are never removed."),
+			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
 void
-error_history_refused(const char *operation, const char *table)
+error_history_refused(const char *operation, const char *table, const char *hint)
 {
 	ereport(ERROR,
 			(error_code(ERROR_HISTORY_REFUSED),
 			 errmsg("cannot %s table \"%s\"", operation, table),
 			 errdetail("Its rows are history and never change."),
-			 errhint("Correct it by a new transfer.")));
+			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
 void

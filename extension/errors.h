@@ -13,8 +13,10 @@ extern void error_key_reused(const char *key, const char *operation) pg_attribut
 extern void error_too_many_seats(int got, int max) pg_attribute_noreturn();
 extern void error_duplicate_seat(const char *seat) pg_attribute_noreturn();
 extern void error_spot_taken(int row, int col) pg_attribute_noreturn();
-extern void error_delete_refused(const char *operation, const char *table) pg_attribute_noreturn();
-extern void error_history_refused(const char *operation, const char *table) pg_attribute_noreturn();
+extern void error_delete_refused(const char *operation, const char *table,
+								 const char *hint) pg_attribute_noreturn();
+extern void error_history_refused(const char *operation, const char *table,
+								  const char *hint) pg_attribute_noreturn();
 extern void error_still_in_use(const char *kind, const pg_uuid_t *id, const char *detail) pg_attribute_noreturn();
 extern void error_outbox_reset_needed(void) pg_attribute_noreturn();
 extern void error_event_refused(const char *what, const char *got, const char *expected) pg_attribute_noreturn();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* The triggers that keep rows which must never go, for every role including their owner. */
+/*
+ * The triggers that keep rows which must never go, for every role including their owner. What a
+ * trigger's definition passes is its error's hint: what to do with the rows of that table instead.
+ */
 #include "errors.h"
 
 #include "access/htup_details.h"
@@ -29,12 +32,19 @@ guard_operation(const TriggerData *trigger)
 	return TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "delete from" : "update";
 }
 
+static const char *
+guard_hint(const TriggerData *trigger)
+{
+	return trigger->tg_trigger->tgnargs > 0 ? trigger->tg_trigger->tgargs[0] : NULL;
+}
+
 Datum
 concert_refuse_delete(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = guard_trigger(fcinfo);
 
-	error_delete_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation));
+	error_delete_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
+						 guard_hint(trigger));
 }
 
 static bool
@@ -86,5 +96,6 @@ concert_refuse_change(PG_FUNCTION_ARGS)
 
 	if (guard_is_cascade(trigger))
 		return PointerGetDatum(trigger->tg_newtuple);
-	error_history_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation));
+	error_history_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
+						  guard_hint(trigger));
 }

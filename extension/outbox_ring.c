@@ -156,7 +156,8 @@ concert_outbox_refuse_truncate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function was not called by the trigger manager")));
 	if (!ring_truncating)
-		error_history_refused("truncate", RelationGetRelationName(trigger->tg_relation));
+		error_history_refused("truncate", RelationGetRelationName(trigger->tg_relation),
+							  "Use concert.outbox_rotate(): it empties what is acked.");
 	return PointerGetDatum(NULL);
 }
 

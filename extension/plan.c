@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include "access/xact.h"
+#include "jit/jit.h"
 #include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -57,22 +58,27 @@ plan_prepare(SavedPlan *plan)
 /*
  * Makes the generic plan, when there is none that is valid, with sequential scans off: a plan
  * made while a table was small would scan it all through the minute in which the sale fills it,
- * until the next ANALYZE. Only our own statement is planned so, not what its triggers run.
+ * until the next ANALYZE. And with JIT off: where only a sequential scan is left its forbidding
+ * cost would have the plan compiled, for longer than it runs. Only our own statement is planned
+ * so, not what its triggers run.
  */
 static void
 plan_plan(const SavedPlan *plan)
 {
-	bool		callers_choice = enable_seqscan;
+	bool		callers_seqscan = enable_seqscan;
+	bool		callers_jit = jit_enabled;
 	CachedPlan *cached = NULL;
 
 	enable_seqscan = false;
+	jit_enabled = false;
 	PG_TRY();
 	{
 		cached = SPI_plan_get_cached_plan(plan->saved);
 	}
 	PG_FINALLY();
 	{
-		enable_seqscan = callers_choice;
+		enable_seqscan = callers_seqscan;
+		jit_enabled = callers_jit;
 	}
 	PG_END_TRY();
 	if (cached != NULL)

@@ -14,7 +14,7 @@
 	X(KEY_REUSED, "TK002", "an idempotency key that came before with another request") \
 	X(TOO_MANY_SEATS, "TK003", "more seats than concert.max_seats_per_booking") \
 	X(DUPLICATE_SEAT, "TK004", "a seat named twice, or a grid spot that is taken") \
-	X(DELETE_REFUSED, "TK005", "DELETE or TRUNCATE of rows that are only ever soft-deleted") \
+	X(DELETE_REFUSED, "TK005", "DELETE or TRUNCATE of rows that are never removed") \
 	X(HISTORY_REFUSED, "TK006", "a change of rows that are history") \
 	X(STILL_IN_USE, "TK007", "soft delete of something that live rows depend on") \
 	X(OUTBOX_RESET_NEEDED, "TK008", "an outbox restored from a dump and not reset since") \

@@ -452,6 +452,7 @@ rebuild_read(void *arg, const PGresult *res, const char *errstr)
 {
 	Rebuild	 *rebuild = arg;
 	SeatMark *marks;
+	int		  count;
 
 	if (errstr != NULL)
 	{
@@ -460,15 +461,15 @@ rebuild_read(void *arg, const PGresult *res, const char *errstr)
 		rebuild_finish(rebuild, false);
 		return;
 	}
-	marks = hold_marks_of(res);
+	marks = hold_marks_of(res, &count);
 	log_event(LOG_INFO_LEVEL, "hold_rebuild", NULL, "{s:s, s:i}", "date", rebuild->date_id, "seats",
-			  PQntuples(res));
-	hold_mark(rebuild->hold, rebuild->date_id, PQntuples(res), marks, rebuild_marked, rebuild);
+			  count);
+	hold_mark(rebuild->hold, rebuild->date_id, count, marks, rebuild_marked, rebuild);
 	free(marks);
 }
 
 SeatMark *
-hold_marks_of(const PGresult *res)
+hold_marks_of(const PGresult *res, int *ret_count)
 {
 	int		  count = PQntuples(res);
 	SeatMark *marks = calloc((size_t) count + 1, sizeof(SeatMark));
@@ -481,6 +482,7 @@ hold_marks_of(const PGresult *res)
 			.fence = strtoll(PQgetvalue(res, i, STATE_FENCE), NULL, 10),
 			.remaining_ms = strtoll(PQgetvalue(res, i, STATE_REMAINING_MS), NULL, 10),
 		};
+	*ret_count = count;
 	return marks;
 }
 

@@ -47,7 +47,7 @@ char hold_letter(const char *state);
 int64_t hold_mark_life_ms(const Hold *hold, const SeatMark *mark);
 
 /* The rows as marks whose strings are the result's; the caller frees the array. */
-SeatMark *hold_marks_of(const PGresult *res);
+SeatMark *hold_marks_of(const PGresult *res, int *ret_count);
 
 /* Counts what a script says that it found lapsed, as a number or as text. */
 void hold_count_lapsed(const redisReply *reply);

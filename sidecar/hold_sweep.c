@@ -164,8 +164,7 @@ sweep_compare(void *arg, const PGresult *res, const char *errstr)
 		sweep_finish(sweep, false);
 		return;
 	}
-	mark_count = PQntuples(res);
-	marks = hold_marks_of(res);
+	marks = hold_marks_of(res, &mark_count);
 	qsort(marks, (size_t) mark_count, sizeof(SeatMark), compare_marks);
 	for (int at = 0; at < sweep->entry_count && sweep->result.ok; at += CHUNK_ENTRIES)
 	{

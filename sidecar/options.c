@@ -18,6 +18,7 @@
 
 #define ENV_NAME_BYTES 128
 #define EXPECTED_BYTES 256
+#define PORT_MAX 65535
 #define SHOWN_BYTES 80 /* of a wrong value, in an error */
 
 typedef enum OptionType
@@ -95,6 +96,8 @@ static bool	 options_environment(Options *options, char *errstr, size_t size);
 static bool	 options_check(const Options *options, char *errstr, size_t size);
 static bool	 options_check_conninfo(const char *conninfo, char *errstr, size_t size);
 static bool	 options_check_trusted(const char *trusted, char *errstr, size_t size);
+static bool	 options_check_addresses(const char *option, const char *list, char *errstr,
+									 size_t size);
 static const OptionRow *options_find(const char *section, const char *key);
 static bool				option_set(const OptionRow *row, Options *options, const char *value);
 static bool				option_set_words(const OptionRow *row, Options *options, const char *value);
@@ -347,7 +350,9 @@ options_check(const Options *options, char *errstr, size_t size)
 				 options->relay_poll_min_ms, options->relay_poll_max_ms);
 	else
 		return options_check_conninfo(options->db_conninfo, errstr, size) &&
-			options_check_trusted(options->api_trusted, errstr, size);
+			options_check_trusted(options->api_trusted, errstr, size) &&
+			options_check_addresses("api.listen", options->api_listen, errstr, size) &&
+			options_check_addresses("redis.nodes", options->redis_nodes, errstr, size);
 	return false;
 }
 
@@ -381,6 +386,27 @@ options_check_trusted(const char *trusted, char *errstr, size_t size)
 		return true;
 	snprintf(errstr, size, "api.trusted: %s", why);
 	return false;
+}
+
+/* Each ends in ":port"; whether its host can be found is known when it is used. */
+static bool
+options_check_addresses(const char *option, const char *list, char *errstr, size_t size)
+{
+	for (const char *item = list; *(item += strspn(item, ", \t")) != '\0';)
+	{
+		size_t		len = strcspn(item, ", \t");
+		const char *colon = memrchr(item, ':', len);
+		char	   *end = NULL;
+
+		if (colon == NULL || !isdigit((unsigned char) colon[1]) ||
+			strtoul(colon + 1, &end, 10) > PORT_MAX || end != item + len)
+		{
+			snprintf(errstr, size, "%s: \"%.*s\" is not host:port", option, (int) len, item);
+			return false;
+		}
+		item += len;
+	}
+	return true;
 }
 
 static const OptionRow *

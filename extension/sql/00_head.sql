@@ -31,13 +31,13 @@ CREATE FUNCTION concert.uuid7() RETURNS uuid
     AS 'MODULE_PATHNAME', 'concert_uuid7';
 COMMENT ON FUNCTION concert.uuid7() IS 'a new time-ordered UUID (version 7)';
 
--- Triggers that keep what must never go: refuse_delete() stands on tables whose rows are only
--- ever soft-deleted (TK005), refuse_change() on history (TK006); the latter lets through exactly
--- the cascade of a changed account id.
+-- Triggers that keep what must never go: refuse_delete() stands on tables whose rows are never
+-- removed (TK005), refuse_change() on history (TK006); the latter lets through exactly the cascade
+-- of a changed account id. A trigger's argument is the error's hint.
 CREATE FUNCTION concert.refuse_delete() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'concert_refuse_delete';
-COMMENT ON FUNCTION concert.refuse_delete() IS 'trigger: DELETE and TRUNCATE raise TK005, use soft_delete()';
+COMMENT ON FUNCTION concert.refuse_delete() IS 'trigger: DELETE and TRUNCATE raise TK005';
 REVOKE ALL ON FUNCTION concert.refuse_delete() FROM PUBLIC;
 
 CREATE FUNCTION concert.refuse_change() RETURNS trigger

@@ -93,13 +93,13 @@ SELECT pg_catalog.pg_extension_config_dump('concert.section', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.seat', '');
 
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concert
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concert_date
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.section
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
 CREATE TYPE concert.seats_answer AS (ok boolean, reason text, seats jsonb);
 COMMENT ON TYPE concert.seats_answer IS 'an answer that lists seats: all that it is about, or every one refused with its reason';

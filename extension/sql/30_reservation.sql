@@ -36,7 +36,7 @@ COMMENT ON TABLE concert.reservation IS 'one seat for one user: pending, then co
 SELECT pg_catalog.pg_extension_config_dump('concert.reservation', '');
 
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.reservation
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.cancel(booking_id, user_id).');
 
 CREATE TYPE concert.reserve_answer AS (
     ok boolean, reason text, booking_id uuid, expires_at timestamptz, seats jsonb);

@@ -91,13 +91,13 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account_balance
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
 CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.payment
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.payment
-    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change();
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.transfer
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.transfer
-    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change();
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 
 CREATE TYPE concert.charge_answer AS (
     ok boolean, reason text, transfer_id uuid, account_id uuid, balance bigint);

@@ -103,7 +103,8 @@ BEGIN
                                       'outbox_cursor_0', 'outbox_cursor_1']
     LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON concert.%I'
-            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change()', ring_table);
+            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change(%L)', ring_table,
+            'Use concert.outbox_rotate(): it empties what is acked.');
         EXECUTE pg_catalog.format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON concert.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_truncate()', ring_table);
     END LOOP;

@@ -72,8 +72,16 @@ UNION ALL
     SELECT promise, object, detail FROM concert.inbox_violations();
 COMMENT ON VIEW concert.violation IS 'one row for each broken promise; empty when all is well';
 
--- check_integrity() lists every broken promise (DESIGN's P1 to P9) with the object and what is wrong
--- with it; no row when all is well. It reads everything: on a large database use a standby.
+-- check_integrity() lists every broken promise with the object and what is wrong with it; no row when
+-- all is well. The promises that a database alone can judge:
+--   P1  a seat has at most one live reservation
+--   P2  an event in the outbox is one that will reach Kafka
+--   P3  an event's effects in this database happen once, and have their cause
+--   P4  debits equal credits, no account is below its floor
+--   P5  paid means confirmed
+--   P7  no place of a waiting room is admitted twice
+--   P8  the outbox's cursors only move forward
+-- It reads everything: on a large database use a standby.
 -- Reads only, one snapshot. Example: SELECT * FROM concert.check_integrity();
 CREATE FUNCTION concert.check_integrity() RETURNS TABLE (promise text, object text, detail text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -90,6 +98,7 @@ GRANT EXECUTE ON FUNCTION concert.check_integrity() TO concert_sidecar;
 -- Reads only. Example: SELECT * FROM concert.lag();
 CREATE FUNCTION concert.lag() RETURNS TABLE (name text, value bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
     SELECT 'events_unacked'::text, coalesce(sum(s.unacked), 0)::bigint FROM concert.outbox_stats() AS s
     UNION ALL

@@ -133,6 +133,11 @@ what_no_single_line_can_say_is_checked(void **state)
 	expect_refused("[db]\nconninfo = postgresql://u:hunter2@x/d\n", "contains a password");
 	expect_refused("[db]\nconninfo = nonsense=x\n", "db.conninfo: ");
 	expect_refused("[api]\ntrusted = 10.0.0.0/8, 10.0.0.0/33\n", "\"10.0.0.0/33\" is neither");
+	expect_refused("[api]\nlisten = 127.0.0.1\n", "api.listen: \"127.0.0.1\" is not host:port");
+	expect_refused("[api]\nlisten = ::1:\n", "api.listen: \"::1:\" is not host:port");
+	expect_refused("[redis]\nnodes = a:6379, b:65536\n",
+				   "redis.nodes: \"b:65536\" is not host:port");
+	expect_refused("[redis]\nnodes = a:63x, b:1\n", "redis.nodes: \"a:63x\" is not host:port");
 	expect_refused("[relay]\npoll_min_ms = 60\npoll_max_ms = 50\n", "more than relay.poll_max_ms");
 }
 
