@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * Differences between PostgreSQL majors, in one place: the code says what it means, this file
- * says how a major spells it.
+ * says how a major spells it. A function is named compat_ and what it does; a macro that a major
+ * lacks gets the name that the other majors give it. In order of subject, the newest major first
+ * within each; nothing here has a state or an effect of its own.
  */
 #ifndef CONCERT_COMPAT_H
 #define CONCERT_COMPAT_H
@@ -16,6 +18,14 @@
 #if PG_VERSION_NUM < 150000
 #error "concert needs PostgreSQL 15 or later"
 #endif
+
+/* Declarations */
+
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/* Locks */
 
 static inline bool
 compat_lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
