@@ -2,8 +2,7 @@
 /*
  * Differences between PostgreSQL majors, in one place: the code says what it means, this file
  * says how a major spells it. A function is named compat_ and what it does; a macro that a major
- * lacks gets the name that the other majors give it. In order of subject, the newest major first
- * within each; nothing here has a state or an effect of its own.
+ * lacks gets the name that the others give it. By subject, the newest major first within each.
  */
 #ifndef CONCERT_COMPAT_H
 #define CONCERT_COMPAT_H
@@ -12,6 +11,7 @@
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
 #include "storage/lock.h"
 #include "utils/rel.h"
 
@@ -36,6 +36,8 @@ compat_lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
 	return LockHeldByMe(tag, mode);
 #endif
 }
+
+/* Tables and indexes */
 
 static inline IndexScanDesc
 compat_index_beginscan(Relation table, Relation index, Snapshot snapshot, int key_count)
