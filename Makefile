@@ -6,10 +6,11 @@ PG_CONFIG ?= pg_config
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" concert.control)
 TOP := $(CURDIR)
+EXTENSION_BUILD ?= build/extension
 
 # Bitcode for the server's JIT needs clang; without it the extension is complete all the same.
 WITH_LLVM := $(if $(shell command -v clang 2>/dev/null),,with_llvm=no)
-EXTENSION_MAKE = $(MAKE) -C build/extension -f $(TOP)/extension/Makefile VPATH=$(TOP) \
+EXTENSION_MAKE = $(MAKE) -C $(EXTENSION_BUILD) -f $(TOP)/extension/Makefile VPATH=$(TOP) \
 	PG_CONFIG=$(PG_CONFIG) $(WITH_LLVM)
 
 .DEFAULT_GOAL := all
@@ -19,7 +20,7 @@ EXTENSION_MAKE = $(MAKE) -C build/extension -f $(TOP)/extension/Makefile VPATH=$
 all: extension sidecar ## build both halves
 
 extension: ## build the PostgreSQL extension
-	@mkdir -p build/extension
+	@mkdir -p $(EXTENSION_BUILD)
 	+@$(EXTENSION_MAKE) --no-print-directory all
 
 sidecar: ## build concertd
@@ -34,8 +35,8 @@ install-sidecar: sidecar
 	@$(MAKE) --no-print-directory -C sidecar install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 
 installcheck: extension ## pg_regress and isolation tests against a running server
-	@mkdir -p build/extension/specs
-	@cp -r specs expected build/extension/
+	@mkdir -p $(EXTENSION_BUILD)/specs
+	@cp -r specs expected $(EXTENSION_BUILD)/
 	+@$(EXTENSION_MAKE) --no-print-directory installcheck
 
 packages: ## install the Debian packages that building and testing need

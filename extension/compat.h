@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * Differences between PostgreSQL majors, in one place: the code says what it means, this file
- * says how a major spells it.
+ * says how a major spells it. A function is named compat_ and what it does; a macro that a major
+ * lacks gets the name that the others give it. By subject, the newest major first within each.
  */
 #ifndef CONCERT_COMPAT_H
 #define CONCERT_COMPAT_H
@@ -11,6 +12,7 @@
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
 #include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
@@ -18,6 +20,14 @@
 #if PG_VERSION_NUM < 150000
 #error "concert needs PostgreSQL 15 or later"
 #endif
+
+/* Declarations */
+
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/* Locks */
 
 static inline bool
 compat_lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
@@ -28,6 +38,8 @@ compat_lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
 	return LockHeldByMe(tag, mode);
 #endif
 }
+
+/* Names */
 
 /*
  * Names are looked up in pg_catalog alone until compat_unpin_search_path(), or until the
@@ -62,6 +74,8 @@ compat_unpin_search_path(void)
 	PopOverrideSearchPath();
 }
 #endif
+
+/* Tables and indexes */
 
 static inline IndexScanDesc
 compat_index_beginscan(Relation table, Relation index, Snapshot snapshot, int key_count)

@@ -9,15 +9,20 @@ SELECT name, boot_val, unit, context, min_val, max_val FROM pg_settings WHERE na
 SET concert.max_seats_per_booking = 0;
 SET concert.max_seats_per_booking = 1001;
 SET concert.max_seats_per_booking = 'many';
+-- (PostgreSQL's majors word these and some below differently)
+\set VERBOSITY sqlstate
 SET concert.max_event_bytes = 1023;
 SET concert.max_event_bytes = '901kB';
+\set VERBOSITY terse
 SET concert.max_event_bytes = '900kB';
 RESET concert.max_event_bytes;
 -- the keys are the server's, not a session's
 SET concert.pass_key_file = '/etc/passwd';
 -- a name that is not there
+\set VERBOSITY sqlstate
 SET concert.max_seats_per_bookings = 5;
-ALTER SYSTEM SET concert.nonsense = 1;
+ALTER ROLE concert_admin SET concert.nonsense = 1;
+\set VERBOSITY terse
 
 -- the limit is the one in force at the call
 SET concert.max_seats_per_booking = 1;
@@ -31,6 +36,7 @@ WHERE seat->>'reason' = 'unknown';
 RESET concert.max_seats_per_booking;
 
 -- nobody else sets them, nor reads where the keys are
+\set VERBOSITY sqlstate
 SET ROLE concert_admin;
 SET concert.max_seats_per_booking = 1000;
 SET concert.max_event_bytes = 1024;

@@ -95,7 +95,7 @@ END $$;
 
 CREATE PROCEDURE rotate() LANGUAGE plpgsql AS $$
 BEGIN
-	WHILE NOT EXISTS (SELECT FROM stop) LOOP
+	WHILE NOT EXISTS (SELECT FROM stop) OR (SELECT count(*) <= 8 FROM rotation WHERE ok) LOOP
 		INSERT INTO rotation SELECT ok, reason FROM concert.outbox_rotate();
 		COMMIT;
 		PERFORM pg_sleep(0.02);

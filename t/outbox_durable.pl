@@ -69,7 +69,7 @@ is(value($read), '1 2', 'it is there after a crash');
 
 # An idle server after pg_switch_wal(): the insert position stands behind a page header, and nothing
 # will ever be flushed up to it.
-my ($before, $after);
+my ($before, $after, $in_segment);
 for (1 .. 10)
 {
 	value(q{SELECT emit('a', 3)}) unless value("SELECT count(*) FROM concert.outbox_event WHERE payload->>'n' = '3'");
@@ -77,11 +77,11 @@ for (1 .. 10)
 	$before = value('SELECT pg_current_wal_insert_lsn()');
 	is(value("SET statement_timeout = '10s'; $read"), '1 2 3', 'an idle server is read after pg_switch_wal()');
 	$after = value('SELECT pg_current_wal_insert_lsn()');
-	last if $before eq $after;
+	$in_segment = value("SELECT ('$before'::pg_lsn - '0/0') % pg_size_bytes(current_setting('wal_segment_size'))");
+	last if $before eq $after && $in_segment == 40;
 }
 is($after, $before, 'the server was idle');
-is(value("SELECT ('$before'::pg_lsn - '0/0') % pg_size_bytes(current_setting('wal_segment_size'))"), 40,
-	'its insert position stood behind the header of a segment');
+is($in_segment, 40, 'its insert position stood behind the header of a segment');
 # The same behind the header of any other page: fill it up to the end.
 my $page = value('SHOW wal_block_size');
 my $hit = value(<<"END");

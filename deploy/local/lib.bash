@@ -13,6 +13,7 @@ umask 022
 readonly RECORD_NAME=server.process
 readonly POLL_SECONDS=0.05
 readonly LOG_TAIL_LINES=30
+readonly CACHE_LOCK_SECONDS=600
 
 # shellcheck disable=SC2034 # for the scripts that source this
 local_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -22,6 +23,47 @@ die()
 {
 	echo "$program: $*" >&2
 	exit 1
+}
+
+# Where downloads are kept. Root's must be readable for the user that the servers run as.
+cache_dir()
+{
+	if [[ -n ${CONCERT_CACHE:-} ]]; then
+		echo "$CONCERT_CACHE"
+	elif [[ $EUID -eq 0 ]]; then
+		echo /var/cache/concert
+	else
+		echo "${XDG_CACHE_HOME:-$HOME/.cache}/concert"
+	fi
+}
+
+# cache_once NAME COMMAND: prints the folder NAME in the cache; the first time, COMMAND FOLDER fills
+# it. A folder has its final name only when it is complete.
+cache_once()
+{
+	local dir lock
+	dir=$(cache_dir)/$1
+	if [[ ! -d $dir ]]; then
+		mkdir -p "$(dirname "$dir")"
+		exec {lock}>"$dir.lock"
+		flock -w "$CACHE_LOCK_SECONDS" "$lock" ||
+			die "somebody else has been fetching \"$1\" for too long"
+		[[ -d $dir ]] || cache_fill "$dir" "$2"
+		exec {lock}>&-
+	fi
+	echo "$dir"
+}
+
+cache_fill()
+{
+	echo "$program: fetching $(basename "$1"), once" >&2
+	rm -rf --one-file-system "$1.new"
+	if ! "$2" "$1.new" >"$1.log" 2>&1; then
+		tail -n "$LOG_TAIL_LINES" "$1.log" >&2
+		die "could not fetch $(basename "$1")"
+	fi
+	rm "$1.log"
+	mv "$1.new" "$1"
 }
 
 # The words to put before a command so that it runs as the servers' user: none unless called as
