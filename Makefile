@@ -15,7 +15,7 @@ EXTENSION_MAKE = $(MAKE) -C $(EXTENSION_BUILD) -f $(TOP)/extension/Makefile VPAT
 
 .DEFAULT_GOAL := all
 .PHONY: all extension sidecar install install-extension install-sidecar installcheck stage packages \
-	check check-quick check-long demo demo-stop bench format lint clean help
+	check check-quick check-long reference demo demo-stop bench format lint clean help
 
 all: extension sidecar ## build both halves
 
@@ -54,6 +54,9 @@ check-quick: ## run the unit, regression and isolation tests (under 2 minutes)
 
 check-long: ## run what takes longer: soaks, many seeds, other PostgreSQL majors
 	@scripts/check --long
+
+reference: ## write docs/sql-reference.md from the functions' own comments
+	@scripts/sql-reference
 
 demo: ## sell a hall from end to end (VENUE=file.csv FANS=n KAFKA=embedded|apache KEEP=1)
 	@deploy/demo/demo
