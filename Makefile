@@ -52,7 +52,7 @@ check: ## run all tests on throw-away servers (sets everything up; under 20 minu
 check-quick: ## run the unit, regression and isolation tests (under 2 minutes)
 	@scripts/check --quick
 
-check-long: ## run what takes longer: soaks, many seeds, other PostgreSQL majors
+check-long: ## run what takes longer: soaks, other PostgreSQL majors, coverage, sanitizers
 	@scripts/check --long
 
 reference: ## write docs/sql-reference.md from the functions' own comments
