@@ -25,7 +25,8 @@ CREATE TABLE concert.reservation (
     CONSTRAINT reservation_resolved CHECK ((status = 'pending') = (resolved_at IS NULL)),
     CONSTRAINT reservation_price CHECK (price >= 0),
     CONSTRAINT reservation_fence CHECK (fence > 0),
-    CONSTRAINT reservation_expires CHECK (expires_at <= expires_at_max)
+    CONSTRAINT reservation_expires CHECK (expires_at <= expires_at_max),
+    CONSTRAINT reservation_expires_max CHECK (expires_at_max - created_at <= interval '900 seconds')
 );
 CREATE UNIQUE INDEX reservation_live_seat ON concert.reservation (seat_id) WHERE deleted_at IS NULL;
 CREATE INDEX reservation_seat_fence ON concert.reservation (seat_id, fence);
@@ -84,19 +85,38 @@ COMMENT ON FUNCTION concert.extend(uuid, uuid, integer, text) IS 'lets a pending
 REVOKE ALL ON FUNCTION concert.extend(uuid, uuid, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.extend(uuid, uuid, integer, text) TO concert_app;
 
--- cancel(booking_id, user_id) gives a pending booking back; its seats are free at once. A paid one
--- is refused: already_paid.
--- Writes reservation, the outbox (reservation.cancelled), request_N with a key.
+-- cancel(booking_id, user_id) gives a pending booking back, as a whole or the seat_ids that are named,
+-- all of these or none; its seats are free at once. What is left stays one booking, to be paid, extended
+-- or cancelled. A paid one is refused: already_paid.
+-- ok: seats lists what was given back, as reserve() does. Refused for its seats: those that are not the
+-- booking's (unknown) and those that were given back before (already_resolved); else seats is empty.
+-- Writes reservation, history, the outbox (reservation.cancelled, with these seats), request_N with a key.
 -- Locks request key, booking (both waiting), the outbox key.
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
--- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.cancel(:booking, :user);
+-- Errors: 22004 NULL, 22023 no seats or a bad key, TK002, TK003 more than 1000 seats, TK004 a seat named
+-- twice. Example: SELECT * FROM concert.cancel(:booking, :user);
+-- Example: SELECT * FROM concert.cancel(:booking, :user, seat_ids => ARRAY[:seat]::uuid[]);
 CREATE FUNCTION concert.cancel(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
-    correlation_id text DEFAULT NULL) RETURNS concert.seats_answer
+    correlation_id text DEFAULT NULL, seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_cancel';
-COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text) IS 'gives a pending booking back';
-REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text) TO concert_app;
+COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) IS 'gives a pending booking back, or some of its seats';
+REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) TO concert_app;
+
+-- cancel_by_operator(booking_id, reason) does what cancel() does, whoever's the booking is. The history
+-- names the operator (the session's role) and the reason; the event carries the reason as "detail".
+-- Idempotency keys are common to all operators.
+-- Writes, locks, refusals (but not_owner) and errors: as cancel(); 22004 and 22023 also for the reason.
+-- Example: SELECT * FROM concert.cancel_by_operator(:booking, 'stage extended into row 1');
+CREATE FUNCTION concert.cancel_by_operator(booking_id uuid, reason text,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL,
+    seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_cancel_by_operator';
+COMMENT ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) IS 'gives anybody''s pending booking back, or some of its seats, for a reason';
+REVOKE ALL ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) TO concert_admin;
 
 -- expire(max_rows) retires pending reservations whose time is over, oldest first, whole bookings
 -- together, and returns how many. Correctness never waits for it: an expired pending counts as free
