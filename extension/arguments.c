@@ -93,3 +93,37 @@ argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
 	*ret_count = count;
 	return ids;
 }
+
+/* A name, or NULL for the full price, for each of count seats; NULL when none is given. */
+char **
+argument_concessions(FunctionCallInfo fcinfo, int n, int count)
+{
+	ArrayType  *array;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			given;
+	char	  **names;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (ARR_NDIM(array) > 1)
+		error_invalid("concessions", "an array of arrays", "an array of one dimension");
+	given = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (given != count)
+		error_invalid_number("number of concessions", given, count, count);
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &given);
+	names = palloc0(sizeof(char *) * count);
+	for (int i = 0; i < count; i++)
+	{
+		int			chars;
+
+		if (nulls[i])
+			continue;
+		names[i] = TextDatumGetCString(elements[i]);
+		chars = pg_mbstrlen(names[i]);
+		if (chars < 1 || chars > NAME_CHARS_MAX)
+			error_invalid_number("length of a concession", chars, 1, NAME_CHARS_MAX);
+	}
+	return names;
+}

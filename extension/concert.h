@@ -63,6 +63,7 @@ extern char *argument_text(FunctionCallInfo fcinfo, int n, const char *name, int
 extern char *argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
 extern char *argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
 extern pg_uuid_t *argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
+extern char **argument_concessions(FunctionCallInfo fcinfo, int n, int count);
 
 /* answer.c: the composite result of the calling function. */
 extern Datum answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count);

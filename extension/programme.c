@@ -70,6 +70,8 @@ static Deletable deletables[] = {
 			  "SELECT count(*) FROM concert.section WHERE concert_date_id = $1 AND deleted_at IS NULL"),
 	DELETABLE(section, "live seats",
 			  "SELECT count(*) FROM concert.seat WHERE section_id = $1 AND deleted_at IS NULL"),
+	DELETABLE(concession, "nothing",
+			  "SELECT 0::bigint FROM concert.concession WHERE id = $1"),
 	DELETABLE(seat, "live reservations",
 			  "SELECT count(*) FROM concert.reservation WHERE seat_id = $1 AND deleted_at IS NULL"),
 };
@@ -205,7 +207,7 @@ deletable_find(const char *kind)
 	for (int i = 0; i < lengthof(deletables); i++)
 		if (strcmp(deletables[i].kind, kind) == 0)
 			return &deletables[i];
-	error_invalid("kind", kind, "concert, concert_date, section or seat");
+	error_invalid("kind", kind, "concert, concert_date, section, concession or seat");
 }
 
 /* A seat is marked under the lock with which it is reserved. */

@@ -50,26 +50,29 @@ COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booki
 -- pending_seconds (NULL: the date's) is cut to 1..900; pass is needed where the date requires
 -- admission; fence is the number under which Redis held the seats (NULL: the next one is given);
 -- with an idempotency_key the same request gets the same answer for seven days.
--- ok: seats lists {seat_id, reservation_id, price, currency, fence, remaining_ms}. Refused: seats
+-- concessions, as many as seats, names the price of each (NULL: the full price); it is frozen with it.
+-- ok: seats lists {seat_id, reservation_id, price, currency, concession if any, fence, remaining_ms}. Refused: seats
 -- lists every refused seat {seat_id, reason, remaining_ms if held}, and reason is the first one's;
 -- limit, not_on_sale, no_pass and an unknown date refuse the call as a whole (seats is empty).
 -- Nobody waits for a seat: one that another open transaction is at work on is 'busy'.
 -- Writes reservation, the outbox (reservation.reserved, and reservation.expired for what it retires),
 -- request_N with a key. Locks request key, user's limit (both waiting), seats in id order and the
 -- bookings of expired pendings (neither waiting), the outbox key.
--- Errors: 22004 NULL, 22023 no seats, a bad fence or key, TK002 the key came with another request,
+-- Errors: 22004 NULL, 22023 no seats, a bad fence, key or number of concessions, TK001 a concession that the
+-- section of a free seat does not have, TK002 the key came with another request,
 -- TK003 too many seats, TK004 a seat named twice, TK010 the key file for passes is unusable.
 -- Example: SELECT * FROM concert.reserve(:date, ARRAY[:seat]::uuid[], :user);
 CREATE FUNCTION concert.reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
     pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, fence bigint DEFAULT NULL,
-    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL,
+    concessions text[] DEFAULT NULL)
     RETURNS concert.reserve_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_reserve';
-COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text)
+COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[])
     IS 'takes all the seats as one pending booking, or none and says why for each';
-REVOKE ALL ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text) TO concert_app;
+REVOKE ALL ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) TO concert_app;
 
 -- extend(booking_id, user_id, seconds) lets a pending booking live until that many seconds from now,
 -- never beyond 900 seconds after it was made, never shorter than it already had.
