@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
+#include "pgtime.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -53,6 +54,17 @@ argument_currency(FunctionCallInfo fcinfo, int n, const char *name)
 	if (strlen(given) != 3 || strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
 		error_invalid(name, given, "three capital letters, as in PTS or EUR");
 	return given;
+}
+
+struct pg_tz *
+argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	char	   *given = argument_text(fcinfo, n, name, NAME_CHARS_MAX);
+	pg_tz	   *zone = pg_tzset(given);
+
+	if (zone == NULL)
+		error_invalid(name, given, "the name of a time zone, as in Europe/Oslo");
+	return zone;
 }
 
 /* The seats in the caller's order; empty, NULL or repeated ones are errors. */

@@ -8,7 +8,6 @@
 #include "errors.h"
 
 #include "lock.h"
-#include "pgtime.h"
 #include "plan.h"
 #include "utils/builtins.h"
 
@@ -114,13 +113,10 @@ programme_check_date(FunctionCallInfo fcinfo)
 		{10, "claim_seconds", 3600},
 		{11, "pass_seconds", 86400},
 	};
-	char	   *time_zone;
 	char	   *admission;
 
 	argument_require(fcinfo, lengthof(names), names);
-	time_zone = argument_text(fcinfo, 2, "time_zone", NAME_CHARS_MAX);
-	if (pg_tzset(time_zone) == NULL)
-		error_invalid("time_zone", time_zone, "the name of a time zone, as in Europe/Oslo");
+	(void) argument_time_zone(fcinfo, 2, "time_zone");
 	admission = argument_text(fcinfo, 7, "admission", NAME_CHARS_MAX);
 	if (strcmp(admission, "open") != 0 && strcmp(admission, "required") != 0)
 		error_invalid("admission", admission, "\"open\" or \"required\"");
