@@ -9,7 +9,7 @@
 -- Writes nothing, locks nothing. Errors: 22004 NULL, 22023 an unknown zone or an infinite time.
 -- Example: SELECT concert.create_concert_date(:concert, concert.from_local_time('2027-12-24 20:00', 'Europe/Oslo'), 'Europe/Oslo');
 CREATE FUNCTION concert.from_local_time(wall_clock timestamp, time_zone text) RETURNS timestamptz
-    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_from_local_time';
 COMMENT ON FUNCTION concert.from_local_time(timestamp, text) IS 'the instant at which the clocks of a time zone show something';
 REVOKE ALL ON FUNCTION concert.from_local_time(timestamp, text) FROM PUBLIC;
@@ -19,7 +19,7 @@ GRANT EXECUTE ON FUNCTION concert.from_local_time(timestamp, text) TO concert_re
 -- Writes nothing, locks nothing. Errors: 22004 NULL, 22023 an unknown zone or an infinite time.
 -- Example: SELECT concert.local_time(now(), 'Europe/Oslo');
 CREATE FUNCTION concert.local_time(at timestamptz, time_zone text) RETURNS timestamp
-    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_local_time';
 COMMENT ON FUNCTION concert.local_time(timestamptz, text) IS 'what the clocks of a time zone show at an instant';
 REVOKE ALL ON FUNCTION concert.local_time(timestamptz, text) FROM PUBLIC;
