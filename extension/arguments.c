@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
+#include "pgtime.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -55,6 +56,17 @@ argument_currency(FunctionCallInfo fcinfo, int n, const char *name)
 	return given;
 }
 
+struct pg_tz *
+argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	char	   *given = argument_text(fcinfo, n, name, NAME_CHARS_MAX);
+	pg_tz	   *zone = pg_tzset(given);
+
+	if (zone == NULL)
+		error_invalid(name, given, "the name of a time zone, as in Europe/Oslo");
+	return zone;
+}
+
 /* The seats in the caller's order; empty, NULL or repeated ones are errors. */
 pg_uuid_t *
 argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
@@ -92,4 +104,38 @@ argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
 			error_duplicate_seat(uuid_text(&sorted[i]));
 	*ret_count = count;
 	return ids;
+}
+
+/* A name, or NULL for the full price, for each of count seats; NULL when none is given. */
+char **
+argument_concessions(FunctionCallInfo fcinfo, int n, int count)
+{
+	ArrayType  *array;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			given;
+	char	  **names;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (ARR_NDIM(array) > 1)
+		error_invalid("concessions", "an array of arrays", "an array of one dimension");
+	given = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (given != count)
+		error_invalid_number("number of concessions", given, count, count);
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &given);
+	names = palloc0(sizeof(char *) * count);
+	for (int i = 0; i < count; i++)
+	{
+		int			chars;
+
+		if (nulls[i])
+			continue;
+		names[i] = TextDatumGetCString(elements[i]);
+		chars = pg_mbstrlen(names[i]);
+		if (chars < 1 || chars > NAME_CHARS_MAX)
+			error_invalid_number("length of a concession", chars, 1, NAME_CHARS_MAX);
+	}
+	return names;
 }

@@ -62,7 +62,9 @@ extern void argument_require(FunctionCallInfo fcinfo, int count, const char *con
 extern char *argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
 extern char *argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
 extern char *argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
+extern struct pg_tz *argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name);
 extern pg_uuid_t *argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
+extern char **argument_concessions(FunctionCallInfo fcinfo, int n, int count);
 
 /* answer.c: the composite result of the calling function. */
 extern Datum answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count);

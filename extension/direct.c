@@ -66,6 +66,7 @@ static const struct
 	[DIRECT_REQUEST_2] = {"request_2", 6},
 	[DIRECT_REQUEST_3] = {"request_3", 6},
 	[DIRECT_OUTBOX_STATE] = {"outbox_state", 5},
+	[DIRECT_CONCESSION] = {"concession", 7},
 };
 
 static const struct
@@ -84,6 +85,7 @@ static const struct
 	[DIRECT_REQUEST_2_KEY] = {"request_2_key", DIRECT_REQUEST_2, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_3_KEY] = {"request_3_key", DIRECT_REQUEST_3, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_OUTBOX_STATE_STAMP] = {"outbox_state_pkey", DIRECT_OUTBOX_STATE, {F_TEXTEQ}},
+	[DIRECT_CONCESSION_LIVE_NAME] = {"concession_live_name", DIRECT_CONCESSION, {F_UUID_EQ, F_TEXTEQ}},
 };
 
 static TableEntry tables[DIRECT_TABLES];

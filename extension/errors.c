@@ -60,6 +60,15 @@ error_unknown_object(const char *kind, const pg_uuid_t *id)
 }
 
 void
+error_unknown_concession(const char *name, const pg_uuid_t *section_id)
+{
+	ereport(ERROR,
+			(error_code(ERROR_UNKNOWN_OBJECT),
+			 errmsg("concession \"%s\" of section \"%s\" does not exist", name,
+					uuid_text(section_id))));
+}
+
+void
 error_key_reused(const char *key, const char *operation)
 {
 	ereport(ERROR,

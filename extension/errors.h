@@ -9,6 +9,7 @@ extern void error_null(const char *argument) pg_attribute_noreturn();
 extern void error_invalid(const char *argument, const char *got, const char *expected) pg_attribute_noreturn();
 extern void error_invalid_number(const char *argument, int64 got, int64 low, int64 high) pg_attribute_noreturn();
 extern void error_unknown_object(const char *kind, const pg_uuid_t *id) pg_attribute_noreturn();
+extern void error_unknown_concession(const char *name, const pg_uuid_t *section_id) pg_attribute_noreturn();
 extern void error_key_reused(const char *key, const char *operation) pg_attribute_noreturn();
 extern void error_too_many_seats(int got, int max) pg_attribute_noreturn();
 extern void error_duplicate_seat(const char *seat) pg_attribute_noreturn();

@@ -53,6 +53,16 @@ lock_try(LockClass class, uint64 name)
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+bool
+lock_is_taken(LockClass class, uint64 name)
+{
+	LOCKTAG		tag = lock_tag(class, name);
+	int			holders;
+
+	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
+	return holders > 0;
+}
+
 void
 lock_release(LockClass class, uint64 name)
 {

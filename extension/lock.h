@@ -34,6 +34,8 @@ extern uint64 lock_name_uuid(const pg_uuid_t *id);
 extern bool lock_wait(LockClass class, uint64 name);
 
 extern bool lock_try(LockClass class, uint64 name);
+/* Whether another transaction has it; takes nothing. */
+extern bool lock_is_taken(LockClass class, uint64 name);
 extern void lock_release(LockClass class, uint64 name);
 
 /* A lock of the session: kept over commits until the session ends. */

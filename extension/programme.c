@@ -8,7 +8,6 @@
 #include "errors.h"
 
 #include "lock.h"
-#include "pgtime.h"
 #include "plan.h"
 #include "utils/builtins.h"
 
@@ -70,6 +69,8 @@ static Deletable deletables[] = {
 			  "SELECT count(*) FROM concert.section WHERE concert_date_id = $1 AND deleted_at IS NULL"),
 	DELETABLE(section, "live seats",
 			  "SELECT count(*) FROM concert.seat WHERE section_id = $1 AND deleted_at IS NULL"),
+	DELETABLE(concession, "nothing",
+			  "SELECT 0::bigint FROM concert.concession WHERE id = $1"),
 	DELETABLE(seat, "live reservations",
 			  "SELECT count(*) FROM concert.reservation WHERE seat_id = $1 AND deleted_at IS NULL"),
 };
@@ -112,13 +113,10 @@ programme_check_date(FunctionCallInfo fcinfo)
 		{10, "claim_seconds", 3600},
 		{11, "pass_seconds", 86400},
 	};
-	char	   *time_zone;
 	char	   *admission;
 
 	argument_require(fcinfo, lengthof(names), names);
-	time_zone = argument_text(fcinfo, 2, "time_zone", NAME_CHARS_MAX);
-	if (pg_tzset(time_zone) == NULL)
-		error_invalid("time_zone", time_zone, "the name of a time zone, as in Europe/Oslo");
+	(void) argument_time_zone(fcinfo, 2, "time_zone");
 	admission = argument_text(fcinfo, 7, "admission", NAME_CHARS_MAX);
 	if (strcmp(admission, "open") != 0 && strcmp(admission, "required") != 0)
 		error_invalid("admission", admission, "\"open\" or \"required\"");
@@ -205,7 +203,7 @@ deletable_find(const char *kind)
 	for (int i = 0; i < lengthof(deletables); i++)
 		if (strcmp(deletables[i].kind, kind) == 0)
 			return &deletables[i];
-	error_invalid("kind", kind, "concert, concert_date, section or seat");
+	error_invalid("kind", kind, "concert, concert_date, section, concession or seat");
 }
 
 /* A seat is marked under the lock with which it is reserved. */

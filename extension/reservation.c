@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The life of a booking after reserve(): extend, cancel, expire, and what paying needs of it.
+ * The life of a booking after reserve(): extend, expire, and what paying and cancelling (cancel.c)
+ * need of it.
  *
  * A pending reservation whose time is over counts as free everywhere; only the next taker or
  * expire() writes that down. Locks: the booking, then the outbox key.
@@ -12,7 +13,6 @@
 #include "history.h"
 #include "lock.h"
 #include "outbox.h"
-#include "request.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
@@ -21,17 +21,17 @@
 #define LOCKS_PER_BOOKING 2		/* its own and its event key's */
 
 PG_FUNCTION_INFO_V1(concert_extend);
-PG_FUNCTION_INFO_V1(concert_cancel);
 PG_FUNCTION_INFO_V1(concert_expire);
 
 #define BOOKING_COLUMNS \
 	"booking_id, concert_date_id, user_id, id, seat_id, price, currency, fence, expires_at," \
-	" expires_at_max, status"
+	" expires_at_max, status, concession"
 
 enum
 {
 	COLUMN_BOOKING, COLUMN_DATE, COLUMN_USER, COLUMN_ID, COLUMN_SEAT, COLUMN_PRICE,
-	COLUMN_CURRENCY, COLUMN_FENCE, COLUMN_EXPIRES, COLUMN_EXPIRES_MAX, COLUMN_STATUS
+	COLUMN_CURRENCY, COLUMN_FENCE, COLUMN_EXPIRES, COLUMN_EXPIRES_MAX, COLUMN_STATUS,
+	COLUMN_CONCESSION
 };
 
 static SavedPlan find_booking = PLAN(
@@ -45,8 +45,8 @@ static SavedPlan confirm_booking = PLAN(
 
 static SavedPlan cancel_booking = PLAN(
 	"UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
-	" WHERE booking_id = $1 AND status = 'pending'",
-	UUIDOID, TIMESTAMPTZOID);
+	" WHERE booking_id = $1 AND status = 'pending' AND seat_id = ANY ($3)",
+	UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
 static SavedPlan extend_booking = PLAN(
 	"UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND status = 'pending'",
@@ -71,9 +71,6 @@ static SavedPlan expired_seats = PLAN(
 	" WHERE booking_id = $1 AND status = 'pending' AND expires_at <= $2 ORDER BY seat_id",
 	UUIDOID, TIMESTAMPTZOID);
 
-static SavedPlan replay_cancel = PLAN(
-	"SELECT jsonb_populate_record(NULL::concert.seats_answer, $1)", JSONBOID);
-
 int64
 remaining_ms(TimestampTz until, TimestampTz now)
 {
@@ -90,7 +87,13 @@ booking_add(Booking *booking, Reservation reservation)
 	booking->reservations[booking->count++] = reservation;
 }
 
-/* Reads rows [first, last) of the last run, all of one booking. */
+static bool
+booking_row_is(int row, const char *status)
+{
+	return strcmp(plan_text(row, COLUMN_STATUS), status) == 0;
+}
+
+/* Reads rows [first, last) of the last run, all of one booking, but for what was cancelled. */
 static Booking
 booking_from_rows(int first, int last)
 {
@@ -98,19 +101,24 @@ booking_from_rows(int first, int last)
 		.id = plan_uuid(first, COLUMN_BOOKING),
 		.date_id = plan_uuid(first, COLUMN_DATE),
 		.user_id = plan_uuid(first, COLUMN_USER),
-		.expires_at = plan_time(first, COLUMN_EXPIRES),
 		.expires_at_max = plan_time(first, COLUMN_EXPIRES_MAX),
 		.reservations = palloc(sizeof(Reservation) * (last - first)),
 	};
 
 	strlcpy(booking.currency, plan_text(first, COLUMN_CURRENCY), sizeof(booking.currency));
 	for (int row = first; row < last; row++)
+	{
+		if (booking_row_is(row, "cancelled"))
+			continue;
 		booking_add(&booking, (Reservation){
 			.id = plan_uuid(row, COLUMN_ID),
 			.seat_id = plan_uuid(row, COLUMN_SEAT),
 			.price = plan_int64(row, COLUMN_PRICE),
+			.concession = plan_text(row, COLUMN_CONCESSION),
 			.fence = plan_int64(row, COLUMN_FENCE),
 		});
+		booking.expires_at = plan_time(row, COLUMN_EXPIRES);
+	}
 	return booking;
 }
 
@@ -127,6 +135,8 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 		json_add_uuid(json, "reservation_id", &reservation->id);
 		json_add_int64(json, "price", reservation->price);
 		json_add_text(json, "currency", booking->currency);
+		if (reservation->concession != NULL)
+			json_add_text(json, "concession", reservation->concession);
 		json_add_int64(json, "fence", reservation->fence);
 		if (now != 0)
 			json_add_int64(json, "remaining_ms", remaining_ms(booking->expires_at, now));
@@ -135,28 +145,19 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 	json_end_array(json);
 }
 
-static void
-booking_add_history(const Booking *booking, const char *action, TimestampTz now,
-					const char *actor, const char *correlation_id)
+static pg_uuid_t *
+booking_seat_ids(const Booking *booking)
 {
 	pg_uuid_t  *seat_ids = palloc(sizeof(pg_uuid_t) * booking->count);
 
 	for (int i = 0; i < booking->count; i++)
 		seat_ids[i] = booking->reservations[i].seat_id;
-	history_add(&(Act){
-		.action = action,
-		.date_id = booking->date_id,
-		.booking_id = &booking->id,
-		.user_id = &booking->user_id,
-		.actor = actor,
-		.correlation_id = correlation_id,
-		.count = booking->count,
-		.seat_ids = seat_ids,
-	}, now);
+	return seat_ids;
 }
 
+/* The payload of an event; detail is what an operator gave as the reason, or NULL. */
 static Jsonb *
-booking_payload(const Booking *booking)
+booking_payload(const Booking *booking, const char *detail)
 {
 	Json		payload = {0};
 	char		expires_at[MAXDATELEN + 1];
@@ -169,54 +170,77 @@ booking_payload(const Booking *booking)
 	json_add_name(&payload, "seats");
 	booking_add_seats(&payload, booking, 0);
 	json_add_text(&payload, "expires_at", expires_at);
+	if (detail != NULL)
+		json_add_text(&payload, "detail", detail);
 	json_end_object(&payload);
 	return json_finish(&payload);
+}
+
+/* Writes down what was done to the booking; who did it and why are the act's. */
+static void
+booking_add_history(const Booking *booking, Act act, TimestampTz now)
+{
+	act.date_id = booking->date_id;
+	act.booking_id = &booking->id;
+	act.user_id = &booking->user_id;
+	act.count = booking->count;
+	act.seat_ids = booking_seat_ids(booking);
+	history_add(&act, now);
+}
+
+static void
+booking_tell_act(const Booking *booking, Act act, TimestampTz now)
+{
+	booking_add_history(booking, act, now);
+	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id),
+				psprintf("reservation.%s", act.action), booking_payload(booking, act.detail),
+				act.correlation_id);
 }
 
 void
 booking_tell(const Booking *booking, const char *action, TimestampTz now, const char *actor,
 			 const char *correlation_id)
 {
-	booking_add_history(booking, action, now, actor, correlation_id);
-	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", action),
-				booking_payload(booking), correlation_id);
+	booking_tell_act(booking, (Act){.action = action, .actor = actor,
+									.correlation_id = correlation_id}, now);
 }
 
 void
 booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id)
 {
-	booking_add_history(booking, "reserved", now, NULL, correlation_id);
+	booking_add_history(booking, (Act){.action = "reserved", .correlation_id = correlation_id},
+						now);
 	outbox_emit_first(TOPIC_RESERVATION, uuid_text(&booking->id), "reservation.reserved",
-					  booking_payload(booking), correlation_id);
+					  booking_payload(booking, NULL), correlation_id);
 }
 
-static bool
-booking_row_is(int row, const char *status)
-{
-	return strcmp(plan_text(row, COLUMN_STATUS), status) == 0;
-}
-
-/* One reservation that is no longer pending speaks for the whole: a booking is paid as one. */
+/*
+ * What was cancelled is no part of the booking any more. Of the rest one reservation that is no
+ * longer pending speaks for the whole: a booking is paid as one. user_id NULL: an operator, who
+ * may do it for anybody.
+ */
 static Reason
 booking_judge(int rows, const pg_uuid_t *user_id, TimestampTz now)
 {
 	pg_uuid_t	owner_id;
+	bool		all_cancelled = true;
 
 	if (rows == 0)
 		return REASON_UNKNOWN;
 	owner_id = plan_uuid(0, COLUMN_USER);
-	if (uuid_compare(&owner_id, user_id) != 0)
+	if (user_id != NULL && uuid_compare(&owner_id, user_id) != 0)
 		return REASON_NOT_OWNER;
 	for (int i = 0; i < rows; i++)
 	{
+		if (booking_row_is(i, "cancelled"))
+			continue;
+		all_cancelled = false;
 		if (booking_row_is(i, "confirmed"))
 			return REASON_ALREADY_PAID;
-		if (booking_row_is(i, "cancelled"))
-			return REASON_ALREADY_RESOLVED;
 		if (booking_row_is(i, "expired") || plan_time(i, COLUMN_EXPIRES) <= now)
 			return REASON_EXPIRED;
 	}
-	return REASON_NONE;
+	return all_cancelled ? REASON_ALREADY_RESOLVED : REASON_NONE;
 }
 
 Reason
@@ -235,26 +259,37 @@ booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
 	return reason;
 }
 
-/* Writes to every row of the booking and tells it. */
+/* Writes to every reservation of the booking, as it was read, and tells it. */
 static void
-booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, const char *action,
-			   TimestampTz now, const char *correlation_id)
+booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act act,
+			   TimestampTz now)
 {
-	int			changed = plan_write(change, PLAN_ARGS(uuid_value(&booking->id),
-													   value(TimestampTzGetDatum(at))));
+	int			changed = plan_write(change, PLAN_ARGS(
+		uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
+		uuid_array_value(booking_seat_ids(booking), booking->count)));
 
 	if (changed != booking->count)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not change booking \"%s\": only %d of %d rows are visible",
 						uuid_text(&booking->id), changed, booking->count)));
-	booking_tell(booking, action, now, NULL, correlation_id);
+	booking_tell_act(booking, act, now);
 }
 
 void
 booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id)
 {
-	booking_change(&confirm_booking, booking, now, "confirmed", now, correlation_id);
+	booking_change(&confirm_booking, booking, now,
+				   (Act){.action = "confirmed", .correlation_id = correlation_id}, now);
+}
+
+void
+booking_cancel(const Booking *booking, TimestampTz now, const char *actor, const char *detail,
+			   const char *correlation_id)
+{
+	booking_change(&cancel_booking, booking, now,
+				   (Act){.action = "cancelled", .actor = actor, .detail = detail,
+						 .correlation_id = correlation_id}, now);
 }
 
 void
@@ -305,8 +340,8 @@ concert_extend(PG_FUNCTION_ARGS)
 		TimestampTz wanted = Min(now + seconds * USECS_PER_SEC, booking.expires_at_max);
 
 		booking.expires_at = Max(booking.expires_at, wanted);
-		booking_change(&extend_booking, &booking, booking.expires_at, "extended", now,
-					   correlation_id);
+		booking_change(&extend_booking, &booking, booking.expires_at,
+					   (Act){.action = "extended", .correlation_id = correlation_id}, now);
 	}
 	plan_end();
 	if (reason != REASON_NONE)
@@ -315,51 +350,6 @@ concert_extend(PG_FUNCTION_ARGS)
 	return answer_row(fcinfo, (NullableDatum[]){
 		value(BoolGetDatum(true)), null_value(), value(TimestampTzGetDatum(booking.expires_at)),
 		value(Int64GetDatum(remaining_ms(booking.expires_at, now)))}, 4);
-}
-
-static Datum
-cancel_answer(FunctionCallInfo fcinfo, Reason reason, const Booking *booking)
-{
-	static const Booking none = {0};
-	Json		seats = {0};
-
-	booking_add_seats(&seats, reason == REASON_NONE ? booking : &none, 0);
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason),
-		value(JsonbPGetDatum(json_finish(&seats)))}, 3);
-}
-
-Datum
-concert_cancel(PG_FUNCTION_ARGS)
-{
-	static const char *const names[] = {"booking_id", "user_id"};
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
-	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
-	Request		request;
-	Datum		answer;
-
-	argument_require(fcinfo, lengthof(names), names);
-	request_init(&request, "cancel", &replay_cancel, key, PG_GETARG_UUID_P(1),
-				 uuid_text(PG_GETARG_UUID_P(0)));
-	plan_begin();
-	if (!request_replay(&request, caller, &answer))
-	{
-		Booking		booking;
-		TimestampTz now;
-		Reason		reason = booking_lock_pending(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1),
-												  &booking, &now);
-		MemoryContext work;
-
-		if (reason == REASON_NONE)
-			booking_change(&cancel_booking, &booking, now, "cancelled", now, correlation_id);
-		work = MemoryContextSwitchTo(caller);
-		answer = cancel_answer(fcinfo, reason, &booking);
-		MemoryContextSwitchTo(work);
-		request_record(&request, answer);
-	}
-	plan_end();
-	PG_RETURN_DATUM(answer);
 }
 
 /* Retires what is due of one booking, unless somebody is at work on it. */

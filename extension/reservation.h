@@ -16,10 +16,11 @@ typedef struct Reservation
 	pg_uuid_t	id;
 	pg_uuid_t	seat_id;
 	int64		price;
+	const char *concession;		/* its name; NULL: full price */
 	int64		fence;
 } Reservation;
 
-/* The reservations of one booking; all of one user, date and currency. */
+/* The reservations of one booking, but for what was cancelled; all of one user, date and currency. */
 typedef struct Booking
 {
 	pg_uuid_t	id;
@@ -35,14 +36,18 @@ typedef struct Booking
 
 /*
  * Takes the booking's lock (waiting), reads it at *ret_now and says whether this user may still
- * change it: REASON_NONE when it is pending as a whole, else why not. Only then is *ret_booking
- * set.
+ * change it: REASON_NONE when all of it that was not cancelled is pending, else why not. Only then
+ * is *ret_booking set. user_id NULL: an operator, who may change anybody's.
  */
 extern Reason booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
 								   Booking *ret_booking, TimestampTz *ret_now);
 
 /* Confirms every reservation of a booking that booking_lock_pending() has answered for. */
 extern void booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id);
+
+/* Cancels these reservations of a booking that booking_lock_pending() has answered for. */
+extern void booking_cancel(const Booking *booking, TimestampTz now, const char *actor,
+						   const char *detail, const char *correlation_id);
 
 /* Marks pending reservations of these seats, their time being over, as expired; tells it. */
 extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
@@ -59,8 +64,8 @@ extern void booking_tell(const Booking *booking, const char *action, TimestampTz
 extern void booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id);
 
 /*
- * Adds [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "remaining_ms" if now
- * is set.
+ * Adds [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "concession" where a
+ * seat has one, with "remaining_ms" if now is set.
  */
 extern void booking_add_seats(Json *json, const Booking *booking, TimestampTz now);
 

@@ -3,7 +3,7 @@
  * reserve(): the named seats for one user as one pending booking, or none. What it takes to take
  * them is taking.h's; here are the arguments, the idempotency key and the answer.
  */
-#include "taking.h"
+#include "reserve.h"
 
 #include "errors.h"
 #include "request.h"
@@ -41,8 +41,8 @@ reserve_fence(FunctionCallInfo fcinfo, int n)
 	return fence;
 }
 
-static void
-reserve_read_arguments(FunctionCallInfo fcinfo, Taking *taking)
+void
+reserve_read_arguments(FunctionCallInfo fcinfo, int n, Taking *taking)
 {
 	static const char *const names[] = {"concert_date_id", "seat_ids", "user_id"};
 	pg_uuid_t  *ids;
@@ -56,9 +56,9 @@ reserve_read_arguments(FunctionCallInfo fcinfo, Taking *taking)
 		.pending_seconds = taking_pending_seconds(fcinfo->args[3]),
 		.pass = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4)),
 		.fence = reserve_fence(fcinfo, 5),
-		.correlation_id = argument_optional_text(fcinfo, 7, "correlation_id", KEY_CHARS_MAX),
 	};
 	taking_set_seats(taking, ids, count);
+	taking_set_concessions(taking, argument_concessions(fcinfo, n, count));
 }
 
 /* What makes it the same request; a retry may carry another pass and another fence. */
@@ -70,7 +70,13 @@ reserve_content(const Taking *taking)
 	initStringInfo(&content);
 	appendStringInfo(&content, "%s %d", uuid_text(&taking->date_id), taking->pending_seconds);
 	for (int i = 0; i < taking->count; i++)
+	{
+		const char *concession = taking->seats[i].concession;
+
 		appendStringInfo(&content, " %s", uuid_text(&taking->seats[i].row.id));
+		if (concession != NULL)
+			appendStringInfo(&content, "=%zu:%s", strlen(concession), concession);
+	}
 	return content.data;
 }
 
@@ -96,7 +102,8 @@ concert_reserve(PG_FUNCTION_ARGS)
 	Request		request;
 	Datum		answer;
 
-	reserve_read_arguments(fcinfo, &taking);
+	reserve_read_arguments(fcinfo, 8, &taking);
+	taking.correlation_id = argument_optional_text(fcinfo, 7, "correlation_id", KEY_CHARS_MAX);
 	request_init(&request, "reserve", &replay_reserve, key, &taking.user_id,
 				 key == NULL ? NULL : reserve_content(&taking));
 	plan_begin();

@@ -15,7 +15,7 @@ static SavedPlan find_date = PLAN(
 static SavedPlan find_seats = PLAN(
 	"SELECT asked.n::integer - 1, s.concert_date_id, s.blocked_reason IS NOT NULL,"
 	" coalesce(s.blocked_until, 'infinity'), section.price, section.currency, live.booking_id,"
-	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id"
+	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id, s.section_id"
 	" FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
 	" JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
 	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL"
@@ -27,8 +27,13 @@ static SavedPlan find_seats = PLAN(
 enum
 {
 	COLUMN_ASKED, COLUMN_DATE, COLUMN_BLOCKED, COLUMN_BLOCKED_UNTIL, COLUMN_PRICE, COLUMN_CURRENCY,
-	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER
+	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER, COLUMN_SECTION
 };
+
+static SavedPlan find_concession = PLAN(
+	"SELECT price FROM concert.concession"
+	" WHERE section_id = $1 AND name = $2 AND deleted_at IS NULL",
+	UUIDOID, TEXTOID);
 
 static SavedPlan count_users_seats = PLAN(
 	"SELECT count(*) FROM concert.reservation"
@@ -67,6 +72,7 @@ seat_from_row(int row, const pg_uuid_t *id)
 		.id = *id,
 		.found = true,
 		.date_id = plan_uuid(row, COLUMN_DATE),
+		.section_id = plan_uuid(row, COLUMN_SECTION),
 		.is_blocked = plan_bool(row, COLUMN_BLOCKED),
 		.blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL),
 		.price = plan_int64(row, COLUMN_PRICE),
@@ -109,6 +115,17 @@ store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 	}
 }
 
+bool
+store_read_concession(const pg_uuid_t *section_id, const char *name, int64 *ret_price)
+{
+	if (store_goes_direct() && direct_is_readable(DIRECT_CONCESSION))
+		return store_direct_concession(section_id, name, ret_price);
+	if (plan_read(&find_concession, PLAN_ARGS(uuid_value(section_id), text_value(name))) == 0)
+		return false;
+	*ret_price = plan_int64(0, 0);
+	return true;
+}
+
 int
 store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, TimestampTz now)
 {
@@ -132,7 +149,7 @@ store_insert_reservations(const Booking *booking, TimestampTz now)
 			text_value(booking->currency), value(Int64GetDatum(reservation->fence)),
 			value(TimestampTzGetDatum(now)), value(TimestampTzGetDatum(booking->expires_at)),
 			value(TimestampTzGetDatum(booking->expires_at_max)), null_value(), null_value(),
-			null_value());
+			text_value(reservation->concession));
 
 		if (!direct_insert(DIRECT_RESERVATION, columns))
 			plan_write(&insert_reservation, columns);

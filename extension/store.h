@@ -29,6 +29,7 @@ typedef struct SeatRow
 	pg_uuid_t	id;
 	bool		found;			/* it and its section live; without it nothing below is set */
 	pg_uuid_t	date_id;
+	pg_uuid_t	section_id;
 	bool		is_blocked;		/* blocked_until: DT_NOEND when it has no end */
 	TimestampTz blocked_until;
 	int64		price;
@@ -57,6 +58,10 @@ typedef enum StoreLook
 } StoreLook;
 
 extern void store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look);
+
+/* The price of a section's live concession; false when there is none of that name. */
+extern bool store_read_concession(const pg_uuid_t *section_id, const char *name,
+								  int64 *ret_price);
 
 /* The seats of the date that the user holds or has at the time now. */
 extern int	store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,

@@ -34,6 +34,11 @@ enum
 	RESERVATION_FENCE = 9, RESERVATION_EXPIRES = 11, RESERVATION_DELETED = 14
 };
 
+enum
+{
+	CONCESSION_PRICE = 5
+};
+
 /* Whether the first row of this id is there and not deleted. */
 static bool
 row_find(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const pg_uuid_t *id,
@@ -153,15 +158,15 @@ section_read(SectionRow *section, const pg_uuid_t *id, Snapshot snapshot)
 
 /* The seat's own row; false when it is not there or deleted. */
 static bool
-seat_read_row(SeatRow *seat, pg_uuid_t *ret_section_id, Snapshot snapshot)
+seat_read_row(SeatRow *seat, Snapshot snapshot)
 {
 	DirectScan	scan;
 	bool		lives = row_find(&scan, DIRECT_SEAT_ID, snapshot, &seat->id, SEAT_DELETED);
 
 	if (lives)
 	{
-		*ret_section_id = direct_uuid(&scan, SEAT_SECTION);
 		seat->date_id = direct_uuid(&scan, SEAT_DATE);
+		seat->section_id = direct_uuid(&scan, SEAT_SECTION);
 		seat->is_blocked = !direct_is_null(&scan, SEAT_BLOCKED_REASON);
 		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL) ? DT_NOEND :
 			direct_int64(&scan, SEAT_BLOCKED_UNTIL);
@@ -174,8 +179,6 @@ seat_read_row(SeatRow *seat, pg_uuid_t *ret_section_id, Snapshot snapshot)
 static void
 seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now, StoreLook look)
 {
-	pg_uuid_t	section_id;
-
 	*seat = (SeatRow){.id = seat->id};
 	seat_read_reservation(seat);
 	if (seat->has_live && !seat->is_in_doubt && !(seat->is_pending && seat->expires_at <= now))
@@ -183,10 +186,10 @@ seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now
 		seat->found = true;
 		return;
 	}
-	seat->found = seat_read_row(seat, &section_id, snapshot);
+	seat->found = seat_read_row(seat, snapshot);
 	if (!seat->found || look == STORE_FIRST_LOOK)
 		return;
-	section_read(section, &section_id, snapshot);
+	section_read(section, &seat->section_id, snapshot);
 	seat->found = section->lives;
 	seat->price = section->price;
 	strlcpy(seat->currency, section->currency, sizeof(seat->currency));
@@ -201,6 +204,23 @@ store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 	for (int i = 0; i < count; i++)
 		seat_read(&seats[i], &section, snapshot, now, look);
 	UnregisterSnapshot(snapshot);
+}
+
+bool
+store_direct_concession(const pg_uuid_t *section_id, const char *name, int64 *ret_price)
+{
+	Snapshot	snapshot = direct_snapshot();
+	Datum		keys[] = {UUIDPGetDatum(section_id), CStringGetTextDatum(name)};
+	DirectScan	scan;
+	bool		found;
+
+	direct_scan_begin(&scan, DIRECT_CONCESSION_LIVE_NAME, snapshot, keys, lengthof(keys));
+	found = direct_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		*ret_price = direct_int64(&scan, CONCESSION_PRICE);
+	direct_scan_end(&scan);
+	UnregisterSnapshot(snapshot);
+	return found;
 }
 
 int

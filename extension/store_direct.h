@@ -10,6 +10,8 @@ extern bool store_goes_direct(void);
 
 extern bool store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules);
 extern void store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look);
+extern bool store_direct_concession(const pg_uuid_t *section_id, const char *name,
+									int64 *ret_price);
 extern int	store_direct_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,
 										  TimestampTz now);
 

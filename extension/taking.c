@@ -2,6 +2,7 @@
 /* Taking seats; see taking.h. */
 #include "taking.h"
 
+#include "errors.h"
 #include "lock.h"
 #include "pass.h"
 
@@ -22,6 +23,13 @@ taking_set_seats(Taking *taking, const pg_uuid_t *ids, int count)
 		taking->seats[i].asked = i;
 	}
 	qsort(taking->seats, count, sizeof(SeatChoice), seat_compare);
+}
+
+void
+taking_set_concessions(Taking *taking, char *const *names)
+{
+	for (int i = 0; names != NULL && i < taking->count; i++)
+		taking->seats[i].concession = names[taking->seats[i].asked];
 }
 
 int
@@ -68,8 +76,8 @@ seat_fence_is_stale(const SeatRow *row, const Taking *taking)
 }
 
 /* What the database says of one seat; the earlier a rule stands here, the more it weighs. */
-static Reason
-seat_judge(SeatChoice *seat, const Taking *taking)
+Reason
+taking_judge_seat(SeatChoice *seat, const Taking *taking)
 {
 	const SeatRow *row = &seat->row;
 
@@ -89,8 +97,19 @@ seat_judge(SeatChoice *seat, const Taking *taking)
 	return REASON_NONE;
 }
 
+/* A seat that may be had for a concession has that one's price. */
+static void
+seat_read_concession(SeatChoice *seat)
+{
+	SeatRow    *row = &seat->row;
+
+	if (seat->concession != NULL && seat->reason == REASON_NONE &&
+		!store_read_concession(&row->section_id, seat->concession, &row->price))
+		error_unknown_concession(seat->concession, &row->section_id);
+}
+
 /* Reads and judges every seat at taking->now; true when none is refused. */
-static bool
+bool
 taking_probe(Taking *taking, StoreLook look)
 {
 	SeatRow    *rows = palloc(sizeof(SeatRow) * taking->count);
@@ -104,7 +123,9 @@ taking_probe(Taking *taking, StoreLook look)
 		SeatChoice *seat = &taking->seats[i];
 
 		seat->row = rows[i];
-		seat->reason = seat_judge(seat, taking);
+		seat->reason = taking_judge_seat(seat, taking);
+		if (look == STORE_WHOLE)
+			seat_read_concession(seat);
 		all = all && seat->reason == REASON_NONE;
 	}
 	pfree(rows);
@@ -184,7 +205,7 @@ taking_probe_locked(Taking *taking)
 	return all;
 }
 
-static bool
+bool
 taking_one_currency(const Taking *taking)
 {
 	for (int i = 1; i < taking->count; i++)
@@ -193,7 +214,7 @@ taking_one_currency(const Taking *taking)
 	return true;
 }
 
-static bool
+bool
 taking_over_limit(const Taking *taking)
 {
 	return store_count_user_seats(&taking->user_id, &taking->date_id, taking->now) +
@@ -294,6 +315,7 @@ taking_make_booking(const Taking *taking)
 			.id = uuid7_next(),
 			.seat_id = row->id,
 			.price = row->price,
+			.concession = taking->seats[i].concession,
 			.fence = taking->fence != 0 ? taking->fence : row->newest_fence + 1,
 		});
 	}

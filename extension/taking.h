@@ -19,6 +19,7 @@ typedef struct SeatChoice
 {
 	SeatRow		row;
 	int			asked;			/* its place in the caller's list */
+	const char *concession;		/* the name of the price that is asked for; NULL: the full one */
 	Reason		reason;			/* why it is refused */
 	bool		has_expired;	/* a pending reservation whose time is over */
 	bool		seat_locked;
@@ -44,17 +45,30 @@ typedef struct Taking
 /* Sets the seats that are asked for, in the caller's order; ids are all different. */
 extern void taking_set_seats(Taking *taking, const pg_uuid_t *ids, int count);
 
+/* Sets the seats' concessions, in the caller's order; names may be NULL, and each of them too. */
+extern void taking_set_concessions(Taking *taking, char *const *names);
+
 /* Cuts what the caller asked for to what is allowed; NULL is 0, the date's own. Raises nothing. */
 extern int	taking_pending_seconds(NullableDatum argument);
 
 /*
  * Judges the rules of the sale, then every seat, and takes their locks. REASON_NONE: the seats
- * are free, ours to take, and locked; otherwise no seat is locked and each has its reason.
+ * are free, ours to take, and locked; otherwise no seat is locked and each has its reason. Raises
+ * TK001 when all are, but one has a concession that its section does not know.
  */
 extern Reason taking_decide(Taking *taking);
 
 /* The rules of the sale alone, read and judged at taking->now, which it sets. */
 extern Reason taking_judge_date(Taking *taking);
+
+/*
+ * The judgements that make up the decision, one by one, for explaining it: all seats read and
+ * judged, one seat as it was read, and what concerns the seats together. They lock nothing.
+ */
+extern bool taking_probe(Taking *taking, StoreLook look);
+extern Reason taking_judge_seat(SeatChoice *seat, const Taking *taking);
+extern bool taking_one_currency(const Taking *taking);
+extern bool taking_over_limit(const Taking *taking);
 
 /* After REASON_NONE: retires expired pendings, makes the booking, tells it. */
 extern Booking taking_take(Taking *taking);

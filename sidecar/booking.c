@@ -34,6 +34,8 @@ enum
 	PAID_AMOUNT,
 	PAID_CURRENCY
 };
+/* The column of sql_cancel() after (ok, reason). */
+#define CANCELLED_SEATS SQL_REST
 
 typedef struct Booking
 {
@@ -44,14 +46,17 @@ typedef struct Booking
 	char			   user_id[ID_BYTES];
 	char			  *pass; /* NULL: none */
 	char			  *key;
-	int64_t			   fence; /* NO_FENCE: nothing is held */
+	char			  *concessions; /* a text[] literal, parallel to the seats; NULL: none */
+	int64_t			   fence;		/* NO_FENCE: nothing is held */
 	int				   seat_count;
 	const char		 **seat_ids;
 	char			   seats[][ID_BYTES];
 } Booking;
 
 static Booking *booking_read(const BookingDesk *desk, HttpRequest *request);
-static json_t  *booking_read_seats(HttpRequest *request);
+static json_t  *booking_read_body(HttpRequest *request);
+static bool		booking_take_concessions(Booking *booking, const json_t *concessions);
+static char	   *text_array(const json_t *texts);
 static bool		booking_take_seats(Booking *booking, const json_t *seats);
 static void		booking_free(Booking *booking);
 static void booking_held(void *arg, HoldStatus status, int64_t fence, const HoldRefusal *refusals,
@@ -66,9 +71,9 @@ static void booking_mark_pending(const Booking *booking, const json_t *seats, in
 static void booking_mark_refused(const Booking *booking, const json_t *seats);
 static void booking_release(Booking *booking);
 static void booking_observe(const Booking *booking);
+static bool cancel_read_seats(HttpRequest *request, char **ret_seat_ids);
 static void booking_paid(void *arg, const PGresult *res, const char *errstr);
 static void booking_cancelled(void *arg, const PGresult *res, const char *errstr);
-static bool answer_refused(HttpRequest *request, const PGresult *res, const char *errstr);
 
 static inline const char *
 column(const PGresult *res, int i)
@@ -105,14 +110,39 @@ booking_pay(const BookingDesk *desk, HttpRequest *request)
 void
 booking_cancel(const BookingDesk *desk, HttpRequest *request)
 {
-	char booking_id[ID_BYTES];
-	char user_id[ID_BYTES];
+	char  booking_id[ID_BYTES];
+	char  user_id[ID_BYTES];
+	char *seat_ids;
 
-	if (!caller_user(request, user_id) || !caller_path_id(request, 0, booking_id))
+	if (!caller_user(request, user_id) || !caller_path_id(request, 0, booking_id) ||
+		!cancel_read_seats(request, &seat_ids))
 		return;
 	if (!sql_cancel(desk->db, booking_id, user_id, http_idempotency_key(request),
-					http_correlation_id(request), booking_cancelled, request))
+					http_correlation_id(request), seat_ids, booking_cancelled, request))
 		problem_reply(request, PROBLEM_OVERLOADED, NULL);
+	free(seat_ids);
+}
+
+/* The body's "seats" as a uuid[] literal, NULL without any. False: the request is answered. */
+static bool
+cancel_read_seats(HttpRequest *request, char **ret_seat_ids)
+{
+	json_t		 *body = http_body_object(request);
+	const json_t *seats = json_object_get(body, "seats");
+	size_t		  i;
+	const json_t *seat;
+	char		  id[ID_BYTES];
+	bool		  valid = seats == NULL || (json_is_array(seats) && json_array_size(seats) > 0);
+
+	if (body == NULL)
+		return false;
+	json_array_foreach((json_t *) seats, i, seat) valid =
+		valid && json_is_string(seat) && id_parse(json_string_value(seat), id);
+	*ret_seat_ids = valid && seats != NULL ? text_array(seats) : NULL;
+	json_decref(body);
+	if (!valid)
+		problem_reply(request, PROBLEM_INVALID, "\"seats\" is not an array of seat ids.");
+	return valid;
 }
 
 /* NULL: the request is answered. */
@@ -123,12 +153,14 @@ booking_read(const BookingDesk *desk, HttpRequest *request)
 	char		user_id[ID_BYTES];
 	const char *pass = http_header(request, "Concert-Pass");
 	Booking	   *booking;
+	json_t	   *body;
 	json_t	   *seats;
 	size_t		count;
 
 	if (!caller_user(request, user_id) || !caller_path_id(request, 0, date_id) ||
-		(seats = booking_read_seats(request)) == NULL)
+		(body = booking_read_body(request)) == NULL)
 		return NULL;
+	seats = json_object_get(body, "seats");
 	count = json_array_size(seats);
 	booking = calloc(1, sizeof(Booking) + count * ID_BYTES);
 	if (booking != NULL)
@@ -146,19 +178,20 @@ booking_read(const BookingDesk *desk, HttpRequest *request)
 	if (booking == NULL || booking->seat_ids == NULL || booking->key == NULL ||
 		(pass != NULL && booking->pass == NULL))
 		problem_reply(request, PROBLEM_INTERNAL, NULL);
-	else if (booking_take_seats(booking, seats))
+	else if (booking_take_seats(booking, seats) &&
+			 booking_take_concessions(booking, json_object_get(body, "concessions")))
 	{
-		json_decref(seats);
+		json_decref(body);
 		return booking;
 	}
-	json_decref(seats);
+	json_decref(body);
 	booking_free(booking);
 	return NULL;
 }
 
-/* The body's array of seats, of an allowed length. */
+/* The body, whose array of seats is of an allowed length. */
 static json_t *
-booking_read_seats(HttpRequest *request)
+booking_read_body(HttpRequest *request)
 {
 	int		seats_max = options_current()->hold_seats_max;
 	json_t *body = http_body_object(request);
@@ -166,17 +199,73 @@ booking_read_seats(HttpRequest *request)
 
 	if (body == NULL)
 		return NULL;
-	seats = json_incref(json_object_get(body, "seats"));
-	json_decref(body);
+	seats = json_object_get(body, "seats");
 	if (!json_is_array(seats) || json_array_size(seats) == 0)
 		problem_reply(request, PROBLEM_INVALID,
 					  "\"seats\" is not an array of at least one seat id.");
 	else if (json_array_size(seats) > (size_t) seats_max)
 		problem_reply(request, PROBLEM_TOO_MANY_SEATS, NULL);
 	else
-		return seats;
-	json_decref(seats);
+		return body;
+	json_decref(body);
 	return NULL;
+}
+
+/* None are well, too; a name or null for each seat. */
+static bool
+booking_take_concessions(Booking *booking, const json_t *concessions)
+{
+	size_t		  i;
+	const json_t *concession;
+	bool		  valid = json_array_size(concessions) == (size_t) booking->seat_count;
+
+	if (concessions == NULL)
+		return true;
+	json_array_foreach((json_t *) concessions, i, concession) valid =
+		valid && (json_is_string(concession) || json_is_null(concession));
+	if (!valid)
+		problem_reply(booking->request, PROBLEM_INVALID,
+					  "\"concessions\" has not a name or null for each seat.");
+	else if ((booking->concessions = text_array(concessions)) == NULL)
+		problem_reply(booking->request, PROBLEM_INTERNAL, NULL);
+	return booking->concessions != NULL;
+}
+
+/* Strings and nulls as the literal of an SQL array; NULL: no memory. */
+static char *
+text_array(const json_t *texts)
+{
+	size_t		  size = sizeof("{}");
+	size_t		  i;
+	const json_t *text;
+	char		 *literal;
+	char		 *at;
+
+	json_array_foreach((json_t *) texts, i, text) size +=
+		sizeof(",NULL") + 2 * json_string_length(text);
+	literal = malloc(size);
+	if (literal == NULL)
+		return NULL;
+	at = literal;
+	json_array_foreach((json_t *) texts, i, text)
+	{
+		*at++ = i == 0 ? '{' : ',';
+		if (json_is_null(text))
+		{
+			at = stpcpy(at, "NULL");
+			continue;
+		}
+		*at++ = '"';
+		for (const char *from = json_string_value(text); *from != '\0'; from++)
+		{
+			if (*from == '"' || *from == '\\')
+				*at++ = '\\';
+			*at++ = *from;
+		}
+		*at++ = '"';
+	}
+	strcpy(at, "}");
+	return literal;
 }
 
 static bool
@@ -212,6 +301,7 @@ booking_free(Booking *booking)
 	free(booking->seat_ids);
 	free(booking->pass);
 	free(booking->key);
+	free(booking->concessions);
 	free(booking);
 }
 
@@ -257,7 +347,8 @@ booking_reserve(Booking *booking)
 					   .pass = booking->pass,
 					   .fence = booking->fence,
 					   .idempotency_key = booking->key,
-					   .correlation_id = http_correlation_id(booking->request)};
+					   .correlation_id = http_correlation_id(booking->request),
+					   .concessions = booking->concessions};
 	bool	   sent = seat_ids != NULL;
 	char	  *at = seat_ids;
 
@@ -410,14 +501,26 @@ static void
 booking_paid(void *arg, const PGresult *res, const char *errstr)
 {
 	HttpRequest *request = arg;
+	const char	*amount = errstr == NULL ? column(res, PAID_AMOUNT) : NULL;
+	char		 detail[MESSAGE_BYTES];
 
-	if (answer_refused(request, res, errstr))
+	if (errstr != NULL)
+	{
+		problem_database(request, res, errstr);
 		return;
-	http_reply_json(request, 200,
-					json_pack("{s:s?, s:I, s:s?}", "payment_id", column(res, PAID_PAYMENT_ID),
-							  "amount",
-							  (json_int_t) strtoll(PQgetvalue(res, 0, PAID_AMOUNT), NULL, 10),
-							  "currency", column(res, PAID_CURRENCY)));
+	}
+	if (strcmp(PQgetvalue(res, 0, SQL_OK), "t") == 0)
+	{
+		http_reply_json(request, 200,
+						json_pack("{s:s?, s:I, s:s?}", "payment_id", column(res, PAID_PAYMENT_ID),
+								  "amount", (json_int_t) strtoll(amount, NULL, 10), "currency",
+								  column(res, PAID_CURRENCY)));
+		return;
+	}
+	if (amount != NULL)
+		snprintf(detail, sizeof(detail), "The booking costs %s %s.", amount,
+				 PQgetvalue(res, 0, PAID_CURRENCY));
+	problem_refuse(request, column(res, SQL_REASON), amount != NULL ? detail : NULL, NULL);
 }
 
 static void
@@ -425,31 +528,20 @@ booking_cancelled(void *arg, const PGresult *res, const char *errstr)
 {
 	HttpRequest *request = arg;
 	char		 booking_id[ID_BYTES];
-
-	if (answer_refused(request, res, errstr) || !caller_path_id(request, 0, booking_id))
-		return;
-	http_reply_json(request, 200,
-					json_pack("{s:s, s:s}", "booking_id", booking_id, "status", "cancelled"));
-}
-
-static bool
-answer_refused(HttpRequest *request, const PGresult *res, const char *errstr)
-{
-	char		detail[MESSAGE_BYTES];
-	const char *amount = NULL;
+	json_t		*seats;
 
 	if (errstr != NULL)
 	{
 		problem_database(request, res, errstr);
-		return true;
+		return;
 	}
-	if (strcmp(PQgetvalue(res, 0, SQL_OK), "t") == 0)
-		return false;
-	if (PQnfields(res) > PAID_CURRENCY)
-		amount = column(res, PAID_AMOUNT);
-	if (amount != NULL)
-		snprintf(detail, sizeof(detail), "The booking costs %s %s.", amount,
-				 PQgetvalue(res, 0, PAID_CURRENCY));
-	problem_refuse(request, column(res, SQL_REASON), amount != NULL ? detail : NULL, NULL);
-	return true;
+	seats = json_loads(PQgetvalue(res, 0, CANCELLED_SEATS), 0, NULL);
+	if (strcmp(PQgetvalue(res, 0, SQL_OK), "t") != 0)
+		problem_refuse(request, column(res, SQL_REASON), NULL, seats);
+	else if (caller_path_id(request, 0, booking_id))
+		http_reply_json(request, 200,
+						json_pack("{s:s, s:s, s:o}", "booking_id", booking_id, "status",
+								  "cancelled", "seats", seats));
+	else
+		json_decref(seats);
 }

@@ -19,11 +19,11 @@ typedef struct Number
 
 /* SQL is laid out as SQL. */
 /* clang-format off */
-static const char reserve_sql[] =
-	"SELECT ok, reason, booking_id, " RFC3339("expires_at") ","
-	" greatest(0, extract(epoch FROM expires_at - clock_timestamp()) * 1000)::bigint, seats"
-	" FROM concert.reserve($1::uuid, $2::uuid[], $3::uuid, NULL, $4::text, $5::bigint, $6::text,"
-	" $7::text)";
+#define RESERVE_SQL(more) \
+	"SELECT ok, reason, booking_id, " RFC3339("expires_at") "," \
+	" greatest(0, extract(epoch FROM expires_at - clock_timestamp()) * 1000)::bigint, seats" \
+	" FROM concert.reserve($1::uuid, $2::uuid[], $3::uuid, NULL, $4::text, $5::bigint, $6::text," \
+	" $7::text" more ")"
 
 static const char concert_dates_sql[] =
 	"SELECT json_build_object('concert_id', $1::uuid, 'dates', coalesce(json_agg(json_build_object("
@@ -69,19 +69,30 @@ sql_reserve(Db *db, const SqlReserve *call, DbDone done, void *arg)
 {
 	Number fence;
 
-	return CALL(db, reserve_sql, done, arg, call->concert_date_id, call->seat_ids, call->user_id,
-				call->pass, call->fence < 0 ? NULL : number(&fence, call->fence),
-				call->idempotency_key, call->correlation_id);
+	/* Without concessions it is the call that the extension's version before this one knows. */
+	if (call->concessions == NULL)
+		return CALL(db, RESERVE_SQL(""), done, arg, call->concert_date_id, call->seat_ids,
+					call->user_id, call->pass, call->fence < 0 ? NULL : number(&fence, call->fence),
+					call->idempotency_key, call->correlation_id);
+	return CALL(db, RESERVE_SQL(", $8::text[]"), done, arg, call->concert_date_id, call->seat_ids,
+				call->user_id, call->pass, call->fence < 0 ? NULL : number(&fence, call->fence),
+				call->idempotency_key, call->correlation_id, call->concessions);
 }
 
 bool
 sql_cancel(Db *db, const char *booking_id, const char *user_id, const char *idempotency_key,
-		   const char *correlation_id, DbDone done, void *arg)
+		   const char *correlation_id, const char *seat_ids, DbDone done, void *arg)
 {
+	/* The call for the whole is the one that the extension's version before this one knows. */
+	if (seat_ids == NULL)
+		return CALL(db,
+					"SELECT ok, reason, seats"
+					" FROM concert.cancel($1::uuid, $2::uuid, $3::text, $4::text)",
+					done, arg, booking_id, user_id, idempotency_key, correlation_id);
 	return CALL(db,
 				"SELECT ok, reason, seats"
-				" FROM concert.cancel($1::uuid, $2::uuid, $3::text, $4::text)",
-				done, arg, booking_id, user_id, idempotency_key, correlation_id);
+				" FROM concert.cancel($1::uuid, $2::uuid, $3::text, $4::text, $5::uuid[])",
+				done, arg, booking_id, user_id, idempotency_key, correlation_id, seat_ids);
 }
 
 bool

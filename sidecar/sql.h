@@ -33,11 +33,13 @@ typedef struct SqlReserve
 	int64_t		fence;
 	const char *idempotency_key;
 	const char *correlation_id;
+	const char *concessions; /* a text[] literal, parallel to seat_ids; NULL: full price for all */
 } SqlReserve;
 bool sql_reserve(Db *db, const SqlReserve *call, DbDone done, void *arg) SQL_MUST_CHECK;
-/* → ok, reason, seats */
+/* → ok, reason, seats; seat_ids, a uuid[] literal, NULL: the whole booking */
 bool sql_cancel(Db *db, const char *booking_id, const char *user_id, const char *idempotency_key,
-				const char *correlation_id, DbDone done, void *arg) SQL_MUST_CHECK;
+				const char *correlation_id, const char *seat_ids, DbDone done,
+				void *arg) SQL_MUST_CHECK;
 /* → ok, reason, payment_id, amount, currency */
 bool sql_pay(Db *db, const char *booking_id, const char *user_id, const char *idempotency_key,
 			 const char *correlation_id, DbDone done, void *arg) SQL_MUST_CHECK;

@@ -69,6 +69,22 @@ SELECT ok FROM concert.block_seats(ARRAY[:'a6']::uuid[], 'camera', now() + inter
 SELECT state, remaining_ms BETWEEN 3500000 AND 3600000 AS an_hour_left
 FROM concert.seat_states(:'date', ARRAY[:'a6']::uuid[]);
 SELECT reason FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'bob');
+-- the moment its time comes, every read and reserve() know it, and it may be blocked anew
+SELECT seats, free, blocked FROM concert.availability(:'date') WHERE section = 'Stalls';
+UPDATE concert.seat SET blocked_until = clock_timestamp() WHERE id = :'a6';
+SELECT m.state AS map, s.state AS states, s.remaining_ms, a.seats, a.free, a.blocked
+FROM concert.seat_map(:'date') AS m, concert.seat_states(:'date', ARRAY[:'a6']::uuid[]) AS s, concert.availability(:'date') AS a
+WHERE m.seat_id = :'a6' AND a.section = 'Stalls';
+SELECT count(*) FROM concert.seat_states(:'date') WHERE seat_id = :'a6';
+SELECT holds FROM concert.explain_reserve(:'date', ARRAY[:'a6']::uuid[], :'bob') WHERE rule = 'seat is not blocked';
+SELECT ok, reason FROM concert.block_seats(ARRAY[:'a6']::uuid[], 'wheelchair', now() + interval '1 hour');
+SELECT ok, reason FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'bob');
+SELECT state FROM concert.seat_states(:'date') WHERE seat_id = :'a6';
+UPDATE concert.seat SET blocked_until = clock_timestamp() WHERE id = :'a6';
+SELECT ok, booking_id AS released FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'bob') \gset
+SELECT state FROM concert.seat_map(:'date') WHERE seat_id = :'a6';
+SELECT ok, reason FROM concert.block_seats(ARRAY[:'a6']::uuid[], 'camera');
+SELECT ok FROM concert.cancel(:'released', :'bob');
 
 -- seats of two dates are no one block
 SELECT concert.add_seats(:'other_date', :'other_section', 1, ARRAY[1], ARRAY['elsewhere']);

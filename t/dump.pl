@@ -21,7 +21,8 @@ hall_open($origin, seats => 200, fans => 20);
 # Something in every table: also answers kept, places, tickets, records, cursors, a skipped event.
 $origin->safe_psql('postgres', <<'END');
 SELECT concert.pay(r.booking_id, fan(1), 'key') FROM hall, concert.reserve(date, seats(1, 2), fan(1), idempotency_key => 'key') AS r;
-SELECT concert.reserve(date, seats(3), fan(2), 900) FROM hall;
+SELECT concert.create_concession(section_id, 'student', 50) FROM hall, concert.availability(date);
+SELECT concert.reserve(date, seats(3), fan(2), 900, concessions => ARRAY['student']) FROM hall;
 SELECT concert.cancel(r.booking_id, fan(3), 'key') FROM hall, concert.reserve(date, seats(4), fan(3)) AS r;
 SELECT concert.block_seats(seats(5), 'caméra', now() + interval '1 hour');
 SELECT concert.soft_delete('seat', (seats(200))[1]);

@@ -21,6 +21,8 @@ SELECT concert.pay(r.booking_id, fan(1)) FROM hall, concert.reserve(date, seats(
 SELECT concert.reserve(date, seats(3, 4), fan(2)) FROM hall;
 SELECT concert.cancel(r.booking_id, fan(3)) FROM hall, concert.reserve(date, seats(5, 6), fan(3)) AS r;
 SELECT concert.block_seats(seats(7, 8), 'camera');
+SELECT concert.pay(concert.uuid7(), fan(1), 'refused');
+SELECT concert.create_concession(section_id, 'student', 50) FROM hall, concert.availability(date);
 SELECT concert.lease_places(date, 100) FROM hall;
 SELECT concert.record_admission(date, 1, 50, 40) FROM hall;
 CREATE ROLE app LOGIN IN ROLE concert_app;
@@ -52,6 +54,17 @@ my %reads = (
 	outbox_stats => 'SELECT s.lane, s.seq, s.unacked FROM concert.outbox_stats() AS s',
 	lag => 'SELECT * FROM concert.lag()',
 	check_integrity => 'SELECT * FROM concert.check_integrity()',
+	concessions => 'SELECT c.* FROM hall, concert.concessions(date) AS c',
+	explain_reserve => q{SELECT e.rule, e.seat_id, e.holds, e.reason FROM hall, concert.explain_reserve(date, seats(1, 3, 5, 7, 20), fan(5), fence => 1) AS e},
+	history_of_booking => 'SELECT h.* FROM pending, concert.history_of_booking(booking_id) AS h',
+	history_of_seat => 'SELECT h.* FROM concert.history_of_seat((seats(5))[1]) AS h',
+	history_of_user => 'SELECT h.* FROM concert.history_of_user(fan(3)) AS h',
+	sales => 'SELECT * FROM concert.sales()',
+	sales_by_section => 'SELECT s.* FROM hall, concert.sales_by_section(date) AS s',
+	sales_by_day => 'SELECT s.* FROM hall, concert.sales_by_day(date) AS s',
+	refusals => 'SELECT * FROM concert.refusals()',
+	pending_ages => 'SELECT sum(p.bookings), sum(p.seats) FROM concert.pending_ages() AS p',
+	conversion => 'SELECT c.* FROM hall, concert.conversion(date) AS c',
 );
 foreach my $name (sort keys %reads)
 {
@@ -67,6 +80,8 @@ my %writes = (
 	retake => 'SELECT concert.reserve(date, seats(20, 21), fan(5), idempotency_key => $$new$$) FROM hall',
 	pay => 'SELECT concert.pay(booking_id, fan(2)) FROM pending',
 	cancel => 'SELECT concert.cancel(booking_id, fan(2)) FROM pending',
+	cancel_by_operator => q{SELECT concert.cancel_by_operator(booking_id, 'replica') FROM pending},
+	create_concession => q{SELECT concert.create_concession(section_id, 'senior', 50) FROM hall, concert.availability(date)},
 	extend => 'SELECT concert.extend(booking_id, fan(2), 800) FROM pending',
 	charge_points => q{SELECT concert.charge_points(fan(5), 1, 'PTS', 'hall', 'more')},
 	block_seats => q{SELECT concert.block_seats(seats(20), 'camera')},

@@ -120,6 +120,7 @@ GRANT EXECUTE ON FUNCTION concert.create_concert(text) TO concert_admin;
 -- one at a time, admission_rate are let in a second, an admitted person has claim_seconds to fetch
 -- the pass, which lives for pass_seconds. The sale is open from sale_opens_at until just before
 -- sale_closes_at (NULL: now and starts_at), by the database's clock.
+-- Whoever knows the times by the clocks of the hall translates them with from_local_time().
 -- Writes concert_date. Locks the concert's row (KEY SHARE).
 -- Errors: TK001 unknown concert, 22004 NULL, 22023 an unknown time zone or a value out of bounds.
 -- Example: SELECT concert.create_concert_date(:concert, '2027-12-24 20:00+01', 'Europe/Oslo');
@@ -192,7 +193,7 @@ COMMENT ON FUNCTION concert.unblock_seats(uuid[], text) IS 'puts blocked seats b
 REVOKE ALL ON FUNCTION concert.unblock_seats(uuid[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.unblock_seats(uuid[], text) TO concert_admin;
 
--- soft_delete(kind, id) marks a 'concert', 'concert_date', 'section' or 'seat' as deleted. It is
+-- soft_delete(kind, id) marks a 'concert', 'concert_date', 'section', 'concession' or 'seat' as deleted. It is
 -- refused (TK007, the detail counts them) while live rows depend on it: dates of a concert,
 -- sections of a date, seats of a section, a live reservation of a seat.
 -- Writes the row. Locks it (FOR UPDATE), and a seat as reserve() does.
@@ -201,6 +202,6 @@ GRANT EXECUTE ON FUNCTION concert.unblock_seats(uuid[], text) TO concert_admin;
 CREATE FUNCTION concert.soft_delete(kind text, id uuid) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_soft_delete';
-COMMENT ON FUNCTION concert.soft_delete(text, uuid) IS 'marks a concert, date, section or seat as deleted';
+COMMENT ON FUNCTION concert.soft_delete(text, uuid) IS 'marks a concert, date, section, concession or seat as deleted';
 REVOKE ALL ON FUNCTION concert.soft_delete(text, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.soft_delete(text, uuid) TO concert_admin;

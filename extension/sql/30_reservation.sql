@@ -25,7 +25,8 @@ CREATE TABLE concert.reservation (
     CONSTRAINT reservation_resolved CHECK ((status = 'pending') = (resolved_at IS NULL)),
     CONSTRAINT reservation_price CHECK (price >= 0),
     CONSTRAINT reservation_fence CHECK (fence > 0),
-    CONSTRAINT reservation_expires CHECK (expires_at <= expires_at_max)
+    CONSTRAINT reservation_expires CHECK (expires_at <= expires_at_max),
+    CONSTRAINT reservation_expires_max CHECK (expires_at_max - created_at <= interval '900 seconds')
 );
 CREATE UNIQUE INDEX reservation_live_seat ON concert.reservation (seat_id) WHERE deleted_at IS NULL;
 CREATE INDEX reservation_seat_fence ON concert.reservation (seat_id, fence);
@@ -49,26 +50,29 @@ COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booki
 -- pending_seconds (NULL: the date's) is cut to 1..900; pass is needed where the date requires
 -- admission; fence is the number under which Redis held the seats (NULL: the next one is given);
 -- with an idempotency_key the same request gets the same answer for seven days.
--- ok: seats lists {seat_id, reservation_id, price, currency, fence, remaining_ms}. Refused: seats
+-- concessions, as many as seats, names the price of each (NULL: the full price); it is frozen with it.
+-- ok: seats lists {seat_id, reservation_id, price, currency, concession if any, fence, remaining_ms}. Refused: seats
 -- lists every refused seat {seat_id, reason, remaining_ms if held}, and reason is the first one's;
 -- limit, not_on_sale, no_pass and an unknown date refuse the call as a whole (seats is empty).
 -- Nobody waits for a seat: one that another open transaction is at work on is 'busy'.
 -- Writes reservation, the outbox (reservation.reserved, and reservation.expired for what it retires),
 -- request_N with a key. Locks request key, user's limit (both waiting), seats in id order and the
 -- bookings of expired pendings (neither waiting), the outbox key.
--- Errors: 22004 NULL, 22023 no seats, a bad fence or key, TK002 the key came with another request,
+-- Errors: 22004 NULL, 22023 no seats, a bad fence, key or number of concessions, TK001 a concession that the
+-- section of a free seat does not have, TK002 the key came with another request,
 -- TK003 too many seats, TK004 a seat named twice, TK010 the key file for passes is unusable.
 -- Example: SELECT * FROM concert.reserve(:date, ARRAY[:seat]::uuid[], :user);
 CREATE FUNCTION concert.reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
     pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, fence bigint DEFAULT NULL,
-    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL,
+    concessions text[] DEFAULT NULL)
     RETURNS concert.reserve_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_reserve';
-COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text)
+COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[])
     IS 'takes all the seats as one pending booking, or none and says why for each';
-REVOKE ALL ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text) TO concert_app;
+REVOKE ALL ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) TO concert_app;
 
 -- extend(booking_id, user_id, seconds) lets a pending booking live until that many seconds from now,
 -- never beyond 900 seconds after it was made, never shorter than it already had.
@@ -84,19 +88,38 @@ COMMENT ON FUNCTION concert.extend(uuid, uuid, integer, text) IS 'lets a pending
 REVOKE ALL ON FUNCTION concert.extend(uuid, uuid, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.extend(uuid, uuid, integer, text) TO concert_app;
 
--- cancel(booking_id, user_id) gives a pending booking back; its seats are free at once. A paid one
--- is refused: already_paid.
--- Writes reservation, the outbox (reservation.cancelled), request_N with a key.
+-- cancel(booking_id, user_id) gives a pending booking back, as a whole or the seat_ids that are named,
+-- all of these or none; its seats are free at once. What is left stays one booking, to be paid, extended
+-- or cancelled. A paid one is refused: already_paid.
+-- ok: seats lists what was given back, as reserve() does. Refused for its seats: those that are not the
+-- booking's (unknown) and those that were given back before (already_resolved); else seats is empty.
+-- Writes reservation, history, the outbox (reservation.cancelled, with these seats), request_N with a key.
 -- Locks request key, booking (both waiting), the outbox key.
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
--- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.cancel(:booking, :user);
+-- Errors: 22004 NULL, 22023 no seats or a bad key, TK002, TK003 more than 1000 seats, TK004 a seat named
+-- twice. Example: SELECT * FROM concert.cancel(:booking, :user);
+-- Example: SELECT * FROM concert.cancel(:booking, :user, seat_ids => ARRAY[:seat]::uuid[]);
 CREATE FUNCTION concert.cancel(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
-    correlation_id text DEFAULT NULL) RETURNS concert.seats_answer
+    correlation_id text DEFAULT NULL, seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_cancel';
-COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text) IS 'gives a pending booking back';
-REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text) TO concert_app;
+COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) IS 'gives a pending booking back, or some of its seats';
+REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) TO concert_app;
+
+-- cancel_by_operator(booking_id, reason) does what cancel() does, whoever's the booking is. The history
+-- names the operator (the session's role) and the reason; the event carries the reason as "detail".
+-- Idempotency keys are common to all operators.
+-- Writes, locks, refusals (but not_owner) and errors: as cancel(); 22004 and 22023 also for the reason.
+-- Example: SELECT * FROM concert.cancel_by_operator(:booking, 'stage extended into row 1');
+CREATE FUNCTION concert.cancel_by_operator(booking_id uuid, reason text,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL,
+    seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_cancel_by_operator';
+COMMENT ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) IS 'gives anybody''s pending booking back, or some of its seats, for a reason';
+REVOKE ALL ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) TO concert_admin;
 
 -- expire(max_rows) retires pending reservations whose time is over, oldest first, whole bookings
 -- together, and returns how many. Correctness never waits for it: an expired pending counts as free

@@ -1,5 +1,6 @@
 -- History: who did what to which seats, when, under which correlation id. One row for each act;
--- append-only. A booking's acts are found by booking; a seat's and a user's through the bookings
+-- append-only. What a taker retires and what he takes has one time: the older booking comes first. A
+-- booking's acts are found by booking; a seat's and a user's through the bookings
 -- that they had; the house's own acts (blocks, soft deletes) by seat. (date, xid) makes it the feed
 -- of changes of a date: what one snapshot sees and an older one does not.
 
@@ -36,7 +37,7 @@ BEGIN ATOMIC
     SELECT h.at, h.action, acted.seat_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h CROSS JOIN LATERAL unnest(h.seat_ids) AS acted (seat_id)
     WHERE h.booking_id = history_of_booking.booking_id
-    ORDER BY h.at, h.xid, acted.seat_id;
+    ORDER BY h.at, acted.seat_id;
 END;
 COMMENT ON FUNCTION concert.history_of_booking(uuid) IS 'what was done to a booking, oldest first';
 REVOKE ALL ON FUNCTION concert.history_of_booking(uuid) FROM PUBLIC;
@@ -58,7 +59,7 @@ BEGIN ATOMIC
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
     WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[history_of_seat.seat_id]
-    ORDER BY 1;
+    ORDER BY 1, 3;
 END;
 COMMENT ON FUNCTION concert.history_of_seat(uuid) IS 'what was done to a seat, oldest first';
 REVOKE ALL ON FUNCTION concert.history_of_seat(uuid) FROM PUBLIC;
@@ -75,7 +76,7 @@ BEGIN ATOMIC
     FROM concert.history AS h CROSS JOIN LATERAL unnest(h.seat_ids) AS acted (seat_id)
     WHERE h.booking_id IN (SELECT r.booking_id FROM concert.reservation AS r
                            WHERE r.user_id = history_of_user.user_id)
-    ORDER BY h.at, h.xid, acted.seat_id;
+    ORDER BY h.at, h.booking_id, acted.seat_id;
 END;
 COMMENT ON FUNCTION concert.history_of_user(uuid) IS 'what was done to the bookings of a user, oldest first';
 REVOKE ALL ON FUNCTION concert.history_of_user(uuid) FROM PUBLIC;

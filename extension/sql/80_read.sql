@@ -12,16 +12,20 @@ COMMENT ON FUNCTION concert.concerts() IS 'the concerts';
 REVOKE ALL ON FUNCTION concert.concerts() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.concerts() TO concert_reader;
 
--- concert_dates(concert_id) lists the live dates of a concert with the rules a buyer should know.
+-- concert_dates(concert_id) lists the live dates of a concert with the rules a buyer should know; the
+-- _local times are what the clocks of the date's time zone show then.
 -- Reads only. Example: SELECT * FROM concert.concert_dates(:concert);
 CREATE FUNCTION concert.concert_dates(concert_id uuid)
     RETURNS TABLE (id uuid, starts_at timestamptz, time_zone text, sale_opens_at timestamptz,
                    sale_closes_at timestamptz, pending_seconds integer, seats_per_user_max integer,
-                   admission text)
+                   admission text, starts_at_local timestamp, sale_opens_at_local timestamp,
+                   sale_closes_at_local timestamp)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT d.id, d.starts_at, d.time_zone, d.sale_opens_at, d.sale_closes_at, d.pending_seconds,
-           d.seats_per_user_max, d.admission
+           d.seats_per_user_max, d.admission, concert.local_time(d.starts_at, d.time_zone),
+           concert.local_time(d.sale_opens_at, d.time_zone),
+           concert.local_time(d.sale_closes_at, d.time_zone)
     FROM concert.concert_date AS d
     JOIN concert.concert AS c ON c.id = d.concert_id
     WHERE d.concert_id = concert_dates.concert_id AND d.deleted_at IS NULL AND c.deleted_at IS NULL

@@ -50,7 +50,7 @@ UNION ALL
                  coalesce(r.seats, 0) AS seats, coalesce(r.confirmed, 0) AS confirmed,
                  coalesce(r.price, 0) AS price, coalesce(p.payments, 0) AS payments,
                  coalesce(p.paid, 0) AS paid
-          FROM (SELECT booking_id, count(*) AS seats,
+          FROM (SELECT booking_id, count(*) FILTER (WHERE status <> 'cancelled') AS seats,
                        count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
                        sum(price) FILTER (WHERE status = 'confirmed') AS price
                 FROM concert.reservation GROUP BY booking_id) AS r

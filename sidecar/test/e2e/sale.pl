@@ -132,6 +132,30 @@ is_deeply([ $status, $answer->{code} ], [ 409, 'already_paid' ], 'a paid booking
 is($status, 201, 'the rival takes another seat');
 ($status) = http('DELETE', "/v1/bookings/$answer->{booking_id}", { 'X-User-Id' => $rival });
 is($status, 200, 'and gives it back');
+sql(qq{SELECT concert.create_concession(section_id, 'st"udent', 30) FROM concert.availability('$date')});
+($status, undef, $answer) = http(
+	'POST',
+	"/v1/dates/$date/bookings",
+	{ 'X-User-Id' => $rival, 'Concert-Pass' => $rivals_pass },
+	{ seats => [ @seats[ 2, 3 ] ], concessions => [ undef, 'st"udent' ] });
+is_deeply(
+	[ $status, map { [ $_->{price}, $_->{concession} ] } sort { $a->{price} <=> $b->{price} } @{ $answer->{seats} } ],
+	[ 201, [ 30, 'st"udent' ], [ 100, undef ] ],
+	'two seats, one of them at another price');
+my $two = $answer->{booking_id};
+($status, undef, $answer) =
+  http('DELETE', "/v1/bookings/$two", { 'X-User-Id' => $rival }, { seats => [ @seats[ 3, 4 ] ] });
+is_deeply(
+	[ $status, map { [ $_->{seat_id}, $_->{reason} ] } @{ $answer->{seats} } ],
+	[ 404, [ $seats[4], 'unknown' ] ],
+	'nothing is given back with a seat that is not the booking\'s, which is named');
+($status) = http('DELETE', "/v1/bookings/$two", { 'X-User-Id' => $rival }, { seats => ['no id'] });
+is($status, 422, 'nor with what is no seat');
+($status, undef, $answer) =
+  http('DELETE', "/v1/bookings/$two", { 'X-User-Id' => $rival }, { seats => [ $seats[3] ] });
+is_deeply([ $status, map { $_->{seat_id} } @{ $answer->{seats} } ], [ 200, $seats[3] ], 'one of the two is given back');
+($status) = http('DELETE', "/v1/bookings/$two", { 'X-User-Id' => $rival });
+is($status, 200, 'then the other');
 ($status, undef, $answer) = book($rival, $rivals_pass, [ $seats[2] ]);
 is($status, 201, 'it is free at once');
 sql("SELECT concert.cancel('$answer->{booking_id}', '$rival')");
