@@ -201,6 +201,7 @@ SELECT payload->'n' AS n FROM concert.outbox_open(:lane) AS o, concert.outbox_re
 SELECT sum(unacked) AS waiting, bool_or(oldest_unacked_seconds > 0) AS since FROM concert.outbox_stats();
 SELECT pg_temp.drain();
 SELECT sum(unacked) AS waiting, max(oldest_unacked_seconds) AS since FROM concert.outbox_stats();
+SELECT * FROM concert.outbox_skip(:lane, :'id15');
 SELECT lane, epoch > 0 AS opened, n >= epoch AS counted FROM concert.outbox_stats();
 
 -- large payloads make a slice shorter, not the delivery: 40 of 250 kB are more than 8 MiB

@@ -65,6 +65,7 @@ SELECT concert.create_section(NULL, 'Stalls', 1);
 SELECT concert.create_section(:'eve', NULL, 1);
 SELECT concert.create_section(:'eve', '', 1);
 SELECT concert.create_section(:'eve', 'Stalls', NULL);
+SELECT concert.create_section(:'eve', 'Stalls', 1, NULL);
 SELECT concert.create_section(:'eve', 'Stalls', -1);
 SELECT concert.create_section(:'eve', 'Stalls', 1000000000000001);
 \set VERBOSITY sqlstate
