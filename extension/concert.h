@@ -54,6 +54,7 @@ extern int	settings_max_seats_per_booking;
 extern int	settings_max_event_bytes;
 extern char *settings_pass_key_file;
 extern bool settings_direct_access;
+extern int	settings_retention_days;
 
 extern void settings_define(void);
 
