@@ -29,7 +29,9 @@
 #include "deletable.h"
 #include "direct.h"
 #include "errors.h"
+#include "history.h"
 #include "lock.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -226,6 +228,24 @@ guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *
 														   parent_column).value));
 }
 
+/* What was taken under the old limit stays: check_integrity() reads here what it was. */
+static void
+guard_tell_limit(const TriggerData *trigger, const pg_uuid_t *date_id)
+{
+	int			old = DatumGetInt32(guard_column(trigger, trigger->tg_trigtuple,
+												 "seats_per_user_max").value);
+	int			new = DatumGetInt32(guard_column(trigger, trigger->tg_newtuple,
+												 "seats_per_user_max").value);
+
+	if (new < old)
+		history_add(&(Act){
+			.action = "limit_lowered",
+			.date_id = *date_id,
+			.actor = GetUserNameFromId(GetSessionUserId(), false),
+			.detail = psprintf("seats_per_user_max was %d", old),
+		}, GetCurrentTimestamp());
+}
+
 Datum
 concert_guard_change(PG_FUNCTION_ARGS)
 {
@@ -244,6 +264,8 @@ concert_guard_change(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (strcmp(table, "seat") == 0)
 		guard_lock_seats(&old.id, &new.id);
+	if (strcmp(table, "concert_date") == 0)
+		guard_tell_limit(trigger, &new.id);
 	if (deletable != NULL)
 		guard_judge(trigger, deletable, &old, &new);
 	else

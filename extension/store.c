@@ -143,6 +143,22 @@ store_share_ids(void)
 	return ConditionalLockRelationOid(direct_table_oid(DIRECT_RESERVATION), RowExclusiveLock);
 }
 
+/*
+ * An app's trigger or rule may keep a row out; then there is no booking. A plan made under a rule
+ * DO INSTEAD NOTHING names no table, so the server would not notice when the rule goes: it is
+ * made anew.
+ */
+static void
+store_raise_kept_out(const pg_uuid_t *seat_id)
+{
+	SPI_freeplan(insert_reservation.saved);
+	insert_reservation.saved = NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("could not reserve seat \"%s\": a trigger or rule of table \"reservation\" kept its row out",
+					uuid_text(seat_id))));
+}
+
 void
 store_insert_reservations(const Booking *booking, TimestampTz now)
 {
@@ -160,9 +176,6 @@ store_insert_reservations(const Booking *booking, TimestampTz now)
 
 		if (!direct_insert(DIRECT_RESERVATION, columns) &&
 			plan_write(&insert_reservation, columns) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-					 errmsg("could not reserve seat \"%s\": a trigger or rule of table \"reservation\" kept its row out",
-							uuid_text(&reservation->seat_id))));
+			store_raise_kept_out(&reservation->seat_id);
 	}
 }
