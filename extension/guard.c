@@ -44,6 +44,11 @@ PG_FUNCTION_INFO_V1(concert_guard_change);
 /* The table from which guard_purge() is removing rows; NULL otherwise. */
 static const char *guard_purged = NULL;
 
+/* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
+static SavedPlan move_revenue = PLAN(
+	"UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
+	UUIDOID, UUIDOID);
+
 /* What of a row the guard is about. */
 typedef struct GuardedRow
 {
@@ -264,6 +269,8 @@ concert_guard_change(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (strcmp(table, "seat") == 0)
 		guard_lock_seats(&old.id, &new.id);
+	if (strcmp(table, "concert") == 0 && uuid_compare(&old.id, &new.id) != 0)
+		plan_write(&move_revenue, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
 	if (strcmp(table, "concert_date") == 0)
 		guard_tell_limit(trigger, &new.id);
 	if (deletable != NULL)

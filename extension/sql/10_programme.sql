@@ -103,12 +103,12 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
 
 -- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. Every
 -- foreign key is ON UPDATE CASCADE: a changed id goes on into what hangs on the row, a seat's and a date's
--- into reservations too. What carries ids without a key (history, events, a payment's booking, a ticket's
+-- into reservations too, and a concert's (by this trigger) to its revenue accounts. What carries ids without a key (history, events, a payment's booking, a ticket's
 -- seat and date) keeps those of its time: what was done to a seat before its id changed is found by
 -- booking and by user, not by the new id. Lowering a date's limit per user leaves an act in the history
 -- (limit_lowered, with what it was), or check_integrity() could not tell what was taken under the old one.
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
-    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at)
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
     EXECUTE FUNCTION concert.guard_change();
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert_date
     FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at
