@@ -146,6 +146,7 @@ concert_soft_delete(PG_FUNCTION_ARGS)
 	pg_uuid_t  *id = PG_GETARG_UUID_P(1);
 	TimestampTz now;
 
+	PreventCommandIfReadOnly("concert.soft_delete()");
 	plan_begin();
 	deletable_lock(deletable, id, true);
 	now = GetCurrentTimestamp();
@@ -163,6 +164,7 @@ concert_restore(PG_FUNCTION_ARGS)
 	Deletable  *deletable = deletable_argument(fcinfo);
 	pg_uuid_t  *id = PG_GETARG_UUID_P(1);
 
+	PreventCommandIfReadOnly("concert.restore()");
 	plan_begin();
 	deletable_lock(deletable, id, false);
 	if (deletable == deletable_section)

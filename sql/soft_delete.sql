@@ -47,10 +47,12 @@ SELECT pg_temp.lapse(:'lapsed');
 SELECT pg_temp.soft_delete('seat', :'a3'), pg_temp.booked(:'lapsed');
 SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a3', :'a5']::uuid[], :'bob');
 SELECT label, state FROM concert.seat_map(:'date') WHERE "row" = 1;
+SELECT state, user_id, remaining_ms FROM concert.seat_states(:'date', ARRAY[:'a3']::uuid[]);
 SELECT ok, reason FROM concert.pay(:'lapsed', :'bob');
 
 -- deleted, restored, reserved
 SELECT pg_temp.soft_delete('seat', :'a3'), pg_temp.restore('seat', :'a4'), pg_temp.restore('seat', :'a3'), pg_temp.restore('seat', :'a3');
+SELECT state, user_id, remaining_ms FROM concert.seat_states(:'date', ARRAY[:'a3']::uuid[]);
 SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a3', :'a5']::uuid[], :'bob');
 SELECT * FROM pg_temp.acts(:'date');
 SELECT action, booking_id IS NULL AS the_house FROM concert.history_of_seat(:'a3');
