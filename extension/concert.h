@@ -17,8 +17,9 @@
  *
  * Reserving only ever tries seats, and so the booking of somebody else's expired pending, which
  * is met after them. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of
- * theirs the row's own lock comes first, which can meet a sale as 40P01 (guard.c). All are transaction locks (lock.h). Whatever a call
- * judges, it reads after its last lock under the latest snapshot (plan.h).
+ * theirs the row's own lock comes first, which can meet a sale as 40P01 (guard.c). All are
+ * transaction locks (lock.h). Whatever a call judges, it reads after its last lock under the
+ * latest snapshot (plan.h).
  */
 #ifndef CONCERT_H
 #define CONCERT_H
