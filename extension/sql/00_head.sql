@@ -51,7 +51,7 @@ REVOKE ALL ON FUNCTION concert.refuse_change() FROM PUBLIC;
 -- of the seat (or account), of the old and the new id, waiting. What something live depends on cannot be
 -- deleted (TK007), nothing can be restored under something deleted (TK015), by whatever statement.
 CREATE FUNCTION concert.guard_change() RETURNS trigger
-    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_guard_change';
 COMMENT ON FUNCTION concert.guard_change() IS 'trigger: changes of ids and of deleted_at take the locks of reserving; TK007, TK015';
 REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;

@@ -237,7 +237,7 @@ GRANT EXECUTE ON FUNCTION concert.soft_delete(text, uuid) TO concert_admin;
 -- Errors: TK001 unknown or not deleted, TK015, 22004 NULL, 22023 an unknown kind.
 -- Example: SELECT concert.restore('seat', :seat);
 CREATE FUNCTION concert.restore(kind text, id uuid) RETURNS void
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_restore';
 COMMENT ON FUNCTION concert.restore(text, uuid) IS 'takes the soft delete of a concert, date, section or seat back';
 REVOKE ALL ON FUNCTION concert.restore(text, uuid) FROM PUBLIC;

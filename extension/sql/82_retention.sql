@@ -37,7 +37,7 @@ GRANT SELECT ON concert.live_concert, concert.live_concert_date, concert.live_se
 -- Example: SELECT concert.purge();
 CREATE FUNCTION concert.purge(before timestamptz DEFAULT NULL, max_rows integer DEFAULT 1000)
     RETURNS integer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_purge';
 COMMENT ON FUNCTION concert.purge(timestamptz, integer) IS 'really removes what was deleted or ended before its retention';
 REVOKE ALL ON FUNCTION concert.purge(timestamptz, integer) FROM PUBLIC;
