@@ -26,13 +26,14 @@ PG_FUNCTION_INFO_V1(concert_restore);
 struct Deletable
 {
 	const char *kind;
-	const char *dependents;		/* as the error's detail names them */
+	const char *dependents;		/* as the error's detail names them; NULL: nothing hangs on it */
 	const char *parent;
 	const char *parent_column;
 	SavedPlan	find;			/* whether it lives; locks the row */
 	SavedPlan	find_dependents;	/* how many live, and the first of them with their labels */
 	SavedPlan	find_parent;	/* the live one; locks it against its own deletion */
 	SavedPlan	set;
+	SavedPlan	find_namesake;	/* the live one whose name is in the way; none where names may repeat */
 	SavedPlan	find_dates;		/* the dates whose history the act belongs to */
 };
 
@@ -46,47 +47,48 @@ struct Deletable
 #define SET(table) \
 	PLAN("UPDATE concert." table " SET deleted_at = $2 WHERE id = $1", UUIDOID, TIMESTAMPTZOID)
 
+#define FIND_NAMESAKE(table, columns) \
+	PLAN("SELECT live.id FROM concert." table " AS gone JOIN concert." table " AS live" \
+		 " USING (" columns ") WHERE gone.id = $1 AND live.deleted_at IS NULL", UUIDOID)
+#define FIND_DATE(table) \
+	PLAN("SELECT concert_date_id FROM concert." table " WHERE id = $1", UUIDOID)
+
 static Deletable deletables[] = {
 	{"concert", "dates", NULL, NULL, FIND("concert"),
 		FIND_DEPENDENTS("starts_at || ' (' || id || ')'", "concert_date WHERE concert_id = $1",
 						"starts_at, id"),
-		{0}, SET("concert"),
+		{0}, SET("concert"), {0},
 		PLAN("SELECT id FROM concert.concert_date WHERE concert_id = $1 ORDER BY id", UUIDOID)},
 	{"concert_date", "sections", "concert", "concert_id", FIND("concert_date"),
 		FIND_DEPENDENTS("name || ' (' || id || ')'", "section WHERE concert_date_id = $1",
 						"name, id"),
-		FIND_PARENT("concert"), SET("concert_date"),
+		FIND_PARENT("concert"), SET("concert_date"), {0},
 		PLAN("SELECT $1", UUIDOID)},
 	{"section", "seats", "concert_date", "concert_date_id", FIND("section"),
 		FIND_DEPENDENTS("label || ' (' || id || ')'", "seat WHERE section_id = $1",
 						"\"row\", col"),
 		FIND_PARENT("concert_date"), SET("section"),
-		PLAN("SELECT concert_date_id FROM concert.section WHERE id = $1", UUIDOID)},
+		FIND_NAMESAKE("section", "concert_date_id, name, price, currency"), FIND_DATE("section")},
+	{"concession", NULL, "section", "section_id", FIND("concession"), {0},
+		FIND_PARENT("section"), SET("concession"),
+		FIND_NAMESAKE("concession", "section_id, name"), FIND_DATE("concession")},
 	{"seat", "reservations", "section", "section_id", FIND("seat"),
 		FIND_DEPENDENTS("status || ' (booking ' || booking_id || ')'",
 						"reservation WHERE seat_id = $1", "id"),
-		FIND_PARENT("section"), SET("seat"),
-		PLAN("SELECT concert_date_id FROM concert.seat WHERE id = $1", UUIDOID)},
+		FIND_PARENT("section"), SET("seat"), {0}, FIND_DATE("seat")},
 };
 
-static Deletable *const deletable_section = &deletables[2];
-static Deletable *const deletable_seat = &deletables[3];
+static Deletable *const deletable_seat = &deletables[lengthof(deletables) - 1];
 
 static SavedPlan find_expired = PLAN(
 	"SELECT booking_id FROM concert.reservation"
 	" WHERE seat_id = $1 AND deleted_at IS NULL AND status = 'pending' AND expires_at <= $2",
 	UUIDOID, TIMESTAMPTZOID);
 
-static SavedPlan find_namesake = PLAN(
-	"SELECT live.id FROM concert.section AS gone JOIN concert.section AS live"
-	" USING (concert_date_id, name, price, currency)"
-	" WHERE gone.id = $1 AND live.deleted_at IS NULL",
-	UUIDOID);
-
 static Deletable *deletable_argument(FunctionCallInfo fcinfo);
 static void deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live);
 static void seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now);
-static void section_refuse_namesake(const pg_uuid_t *section_id);
+static void deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id);
 static void deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action,
 						   TimestampTz now);
 
@@ -112,6 +114,8 @@ deletable_judge_delete(Deletable *deletable, const pg_uuid_t *id)
 	int64		live;
 	int			told;
 
+	if (deletable->dependents == NULL)
+		return;
 	plan_write(&deletable->find, PLAN_ARGS(uuid_value(id)));
 	told = plan_read(&deletable->find_dependents,
 					 PLAN_ARGS(uuid_value(id), value(Int32GetDatum(DEPENDENTS_TOLD_MAX))));
@@ -167,8 +171,7 @@ concert_restore(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("concert.restore()");
 	plan_begin();
 	deletable_lock(deletable, id, false);
-	if (deletable == deletable_section)
-		section_refuse_namesake(id);
+	deletable_refuse_namesake(deletable, id);
 	plan_write(&deletable->set, PLAN_ARGS(uuid_value(id), null_value()));
 	deletable_tell(deletable, id, "restored", GetCurrentTimestamp());
 	plan_end();
@@ -186,7 +189,7 @@ deletable_argument(FunctionCallInfo fcinfo)
 	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	deletable = deletable_find(kind);
 	if (deletable == NULL)
-		error_invalid("kind", kind, "concert, concert_date, section or seat");
+		error_invalid("kind", kind, "concert, concert_date, section, concession or seat");
 	return deletable;
 }
 
@@ -215,15 +218,17 @@ seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now)
 
 /* The unique index would refuse it too, but could not say it in these words. */
 static void
-section_refuse_namesake(const pg_uuid_t *section_id)
+deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id)
 {
 	pg_uuid_t	live_id;
 
-	if (plan_read(&find_namesake, PLAN_ARGS(uuid_value(section_id))) == 0)
+	if (deletable->find_namesake.sql == NULL ||
+		plan_read(&deletable->find_namesake, PLAN_ARGS(uuid_value(id))) == 0)
 		return;
 	live_id = plan_uuid(0, 0);
-	error_restore_refused("section", section_id,
-						  psprintf("Section \"%s\" has its name and price.", uuid_text(&live_id)));
+	error_restore_refused(deletable->kind, id,
+						  psprintf("Live %s \"%s\" has its name.", deletable->kind,
+								   uuid_text(&live_id)));
 }
 
 /* An act belongs to a date: a concert's own is written to each of its dates. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * What may be soft-deleted: concert, concert_date, section, seat. Each but the first hangs on the
- * one before it, a reservation on its seat.
+ * What may be soft-deleted: a reservation hangs on its seat, seat and concession on their section,
+ * that on its date, that on its concert.
  *
  * What lives hangs on what lives. Two rules keep that, and guard.c applies them to every UPDATE
  * of deleted_at, whoever sends it: nothing is deleted while something live hangs on it, nothing

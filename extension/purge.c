@@ -48,18 +48,25 @@ static SavedPlan purge_seats = PLAN(
 	"DELETE FROM concert.seat WHERE id = ANY ($1) AND deleted_at < $2",
 	UUIDARRAYOID, TIMESTAMPTZOID);
 
-/* Rows of a table without those that hang on them. */
-#define PURGE_CHILDLESS(table, child, key) \
-	{#table, PLAN("DELETE FROM concert." #table " WHERE deleted_at < $1 AND id = ANY (ARRAY(" \
-		 "SELECT id FROM concert." #table " AS t WHERE t.deleted_at < $1" \
-		 " AND NOT EXISTS (SELECT FROM concert." #child " AS c WHERE c." #key " = t.id)" \
+/* Rows of a table on which nothing hangs any more. */
+#define NONE_OF(child, key) " AND NOT EXISTS (SELECT FROM concert." child " AS c WHERE c." key " = t.id)"
+#define PURGE_CHILDLESS(table, childless) \
+	{table, PLAN("DELETE FROM concert." table " WHERE deleted_at < $1 AND id = ANY (ARRAY(" \
+		 "SELECT id FROM concert." table " AS t WHERE t.deleted_at < $1" childless " LIMIT $2))", \
+		 TIMESTAMPTZOID, INT4OID)}
+
+/* Deleted concessions, and all of the sections that go next. */
+#define PURGE_CONCESSIONS \
+	{"concession", PLAN("DELETE FROM concert.concession WHERE id = ANY (ARRAY(" \
+		 "SELECT concession.id FROM concert.concession JOIN concert.section AS t ON t.id = section_id" \
+		 " WHERE concession.deleted_at < $1 OR (t.deleted_at < $1" NONE_OF("seat", "section_id") ")" \
 		 " LIMIT $2))", TIMESTAMPTZOID, INT4OID)}
 
 /* Append-only rows of the dates that go next. */
 #define PURGE_OF_DATES(table) \
-	{#table, PLAN("DELETE FROM concert." #table " WHERE ctid = ANY (ARRAY(" \
+	{table, PLAN("DELETE FROM concert." table " WHERE ctid = ANY (ARRAY(" \
 		 "SELECT t.ctid FROM concert.concert_date AS d" \
-		 " JOIN concert." #table " AS t ON t.concert_date_id = d.id WHERE d.deleted_at < $1" \
+		 " JOIN concert." table " AS t ON t.concert_date_id = d.id WHERE d.deleted_at < $1" \
 		 " AND NOT EXISTS (SELECT FROM concert.section AS s WHERE s.concert_date_id = d.id)" \
 		 " LIMIT $2))", TIMESTAMPTZOID, INT4OID)}
 
@@ -68,12 +75,15 @@ static struct
 	const char *table;
 	SavedPlan	purge;
 }			purges[] = {
-	PURGE_CHILDLESS(section, seat, section_id),
-	PURGE_OF_DATES(place_lease),
-	PURGE_OF_DATES(admission_batch),
-	PURGE_OF_DATES(history),
-	PURGE_CHILDLESS(concert_date, section, concert_date_id),
-	PURGE_CHILDLESS(concert, concert_date, concert_id),
+	PURGE_CONCESSIONS,
+	PURGE_CHILDLESS("section", NONE_OF("seat", "section_id") NONE_OF("concession", "section_id")),
+	PURGE_OF_DATES("place_lease"),
+	PURGE_OF_DATES("admission_batch"),
+	PURGE_OF_DATES("history"),
+	PURGE_CHILDLESS("concert_date", NONE_OF("section", "concert_date_id")
+					NONE_OF("place_lease", "concert_date_id")
+					NONE_OF("admission_batch", "concert_date_id")),
+	PURGE_CHILDLESS("concert", NONE_OF("concert_date", "concert_id")),
 };
 
 static TimestampTz purge_limit(FunctionCallInfo fcinfo);

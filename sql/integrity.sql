@@ -78,6 +78,8 @@ ROLLBACK;
 BEGIN;
 ALTER TABLE concert.section DROP CONSTRAINT section_price;
 UPDATE concert.section SET price = -1 WHERE id = :'section';
+ALTER TABLE concert.concession DROP CONSTRAINT concession_price;
+INSERT INTO concert.concession (section_id, concert_date_id, name, price) VALUES (:'section', :'date', 'student', -1);
 ALTER TABLE concert.reservation DROP CONSTRAINT reservation_price;
 UPDATE concert.reservation SET price = -1 WHERE booking_id = :'pending';
 SELECT * FROM pg_temp.broken();

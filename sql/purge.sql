@@ -68,6 +68,8 @@ SELECT concert.create_concert('Spring Gala') AS gala \gset
 SELECT concert.create_concert_date(:'gala', '2999-12-24') AS eve \gset
 SELECT concert.create_section(:'eve', 'Stalls', 5) AS stalls \gset
 SELECT concert.add_seats(:'eve', :'stalls', 1, ARRAY[1,2,3]);
+SELECT concert.create_concession(:'stalls', 'student', 3) IS NOT NULL AS live, concert.create_concession(:'stalls', 'senior', 3) AS senior \gset
+SELECT concert.soft_delete('concession', :'senior');
 SELECT count(concert.lease_places(:'eve', n)) AS leased FROM generate_series(1, 3) AS n;
 SELECT ok FROM concert.record_admission(:'eve', 1, 10, 5);
 SELECT count(concert.soft_delete('seat', seat_id)) FROM concert.seat_map(:'eve');

@@ -84,6 +84,14 @@ SELECT pg_temp.restore('section', :'balcony');
 SELECT pg_temp.attempt(format('UPDATE concert.section SET deleted_at = NULL WHERE id = %L', :'balcony'));
 SELECT pg_temp.attempt(format('UPDATE concert.section SET deleted_at = NULL, price = 6 WHERE id = %L', :'balcony'));
 
+-- a concession is nobody's parent
+SELECT concert.create_concession(:'stalls', 'student', 3) AS student \gset
+SELECT pg_temp.soft_delete('concession', :'student');
+SELECT concert.create_concession(:'stalls', 'student', 2) AS other_student \gset
+SELECT pg_temp.restore('concession', :'student');
+SELECT pg_temp.soft_delete('concession', :'other_student'), pg_temp.restore('concession', :'student');
+SELECT name, price FROM concert.live_concession WHERE section_id = :'stalls';
+
 -- the same rules for every UPDATE, as superuser too
 SELECT pg_temp.attempt(format('UPDATE concert.seat SET deleted_at = now() WHERE id = %L', :'a1'));
 SELECT pg_temp.attempt(format('UPDATE concert.section SET deleted_at = now() WHERE id = %L', :'stalls'));

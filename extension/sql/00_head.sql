@@ -46,7 +46,7 @@ CREATE FUNCTION concert.refuse_change() RETURNS trigger
 COMMENT ON FUNCTION concert.refuse_change() IS 'trigger: UPDATE, DELETE and TRUNCATE of history raise TK006';
 REVOKE ALL ON FUNCTION concert.refuse_change() FROM PUBLIC;
 
--- guard_change() is the trigger on concert, concert_date, section, seat and account that stands for what
+-- guard_change() is the trigger on the programme's tables and on account that stands for what
 -- reserving and paying do not lock: a change of an id, of a seat's date or of deleted_at takes the lock
 -- of the seat (or account), of the old and the new id, waiting. What something live depends on cannot be
 -- deleted (TK007), nothing can be restored under something deleted (TK015), by whatever statement.

@@ -231,14 +231,14 @@ REVOKE ALL ON FUNCTION concert.soft_delete(text, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.soft_delete(text, uuid) TO concert_admin;
 
 -- restore(kind, id) takes a soft delete back; what was deleted before it, is restored one by one after it.
--- Refused (TK015) while its parent is deleted, and for a section while a live one of the date has its name,
--- price and currency. Writes the row, history, for a seat the outbox (seat.restored).
+-- Refused (TK015) while its parent is deleted, while a live section of the date has its name, price and
+-- currency, while a live concession of the section has its name. Writes the row, history, for a seat the outbox (seat.restored).
 -- Locks as soft_delete(), and the parent's row (KEY SHARE).
 -- Errors: TK001 unknown or not deleted, TK015, 22004 NULL, 22023 an unknown kind.
 -- Example: SELECT concert.restore('seat', :seat);
 CREATE FUNCTION concert.restore(kind text, id uuid) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_restore';
-COMMENT ON FUNCTION concert.restore(text, uuid) IS 'takes the soft delete of a concert, date, section or seat back';
+COMMENT ON FUNCTION concert.restore(text, uuid) IS 'takes the soft delete of a concert, date, section, concession or seat back';
 REVOKE ALL ON FUNCTION concert.restore(text, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.restore(text, uuid) TO concert_admin;

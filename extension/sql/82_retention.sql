@@ -13,6 +13,9 @@ COMMENT ON VIEW concert.live_concert_date IS 'the dates that are not deleted';
 CREATE VIEW concert.live_section AS
     SELECT * FROM concert.section WHERE deleted_at IS NULL;
 COMMENT ON VIEW concert.live_section IS 'the sections that are not deleted';
+CREATE VIEW concert.live_concession AS
+    SELECT * FROM concert.concession WHERE deleted_at IS NULL;
+COMMENT ON VIEW concert.live_concession IS 'the concessions that are not deleted';
 CREATE VIEW concert.live_seat AS
     SELECT * FROM concert.seat WHERE deleted_at IS NULL;
 COMMENT ON VIEW concert.live_seat IS 'the seats that are not deleted';
@@ -21,15 +24,16 @@ CREATE VIEW concert.live_reservation AS
     WHERE deleted_at IS NULL AND (status = 'confirmed' OR expires_at > statement_timestamp());
 COMMENT ON VIEW concert.live_reservation IS 'the reservations that hold their seat';
 GRANT SELECT ON concert.live_concert, concert.live_concert_date, concert.live_section,
-    concert.live_seat, concert.live_reservation TO concert_admin;
+    concert.live_concession, concert.live_seat, concert.live_reservation TO concert_admin;
 
 -- purge(before, max_rows) really removes what was soft-deleted or ended before a time (NULL: as late as
 -- concert.retention_days allows) and returns how many rows went; call it until it returns 0. Ended
 -- reservations go by whole bookings with their history, then deleted seats without reservations, then
--- sections, dates and concerts without anything on them; a date takes its house history, place leases
+-- concessions, sections, dates and concerts without anything on them; a date takes its house history, place leases
 -- and admission batches along. Money stays, and so does what was paid for. Everything else that is
 -- DELETE or TRUNCATE is refused (TK005, TK006), for every role.
--- Writes reservation, history, seat, section, place_lease, admission_batch, concert_date, concert. Locks
+-- Writes reservation, history, seat, concession, section, place_lease, admission_batch, concert_date,
+-- concert. Locks
 -- the bookings and seats that go, without waiting: what somebody is at work on stays for the next call.
 -- At most max_rows go, where the shared lock table is small fewer, and a last booking as a whole; the
 -- history of a booking is not counted.

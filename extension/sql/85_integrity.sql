@@ -40,6 +40,8 @@ UNION ALL
 UNION ALL
     SELECT 'price', 'section ' || id, 'costs ' || price FROM concert.section WHERE price < 0
 UNION ALL
+    SELECT 'price', 'concession ' || id, 'costs ' || price FROM concert.concession WHERE price < 0
+UNION ALL
     SELECT 'price', 'reservation ' || id, 'costs ' || price FROM concert.reservation WHERE price < 0
 UNION ALL
     SELECT 'pending', 'reservation ' || id,
