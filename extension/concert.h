@@ -15,9 +15,11 @@
  *   request key -> external reference -> booking -> user's limit for the date -> seats in id
  *   order -> account -> outbox key (topic, key)
  *
- * Seats are only ever tried, never waited for; so is the booking of somebody else's expired
- * pending, which is met after the seats. All are transaction locks (lock.h). Whatever a call
- * judges, it reads after its last lock under the latest snapshot (plan.h).
+ * Reserving only ever tries seats, and so the booking of somebody else's expired pending, which
+ * is met after them. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of
+ * theirs the row's own lock comes first, which can meet a sale as 40P01 (guard.c). All are
+ * transaction locks (lock.h). Whatever a call judges, it reads after its last lock under the
+ * latest snapshot (plan.h).
  */
 #ifndef CONCERT_H
 #define CONCERT_H
@@ -54,6 +56,7 @@ extern int	settings_max_seats_per_booking;
 extern int	settings_max_event_bytes;
 extern char *settings_pass_key_file;
 extern bool settings_direct_access;
+extern int	settings_retention_days;
 
 extern void settings_define(void);
 

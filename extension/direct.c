@@ -209,6 +209,12 @@ indexes_are_immediate(Relation table)
 	return immediate;
 }
 
+Oid
+direct_table_oid(DirectTable table)
+{
+	return table_entry(table)->oid;
+}
+
 bool
 direct_is_readable(DirectTable table)
 {

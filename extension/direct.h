@@ -70,6 +70,8 @@ typedef struct DirectScan
 	TupleTableSlot *slot;
 } DirectScan;
 
+extern Oid	direct_table_oid(DirectTable table);
+
 /* Whether the table may be read directly. */
 extern bool direct_is_readable(DirectTable table);
 

@@ -132,6 +132,15 @@ error_still_in_use(const char *kind, const pg_uuid_t *id, const char *detail)
 }
 
 void
+error_restore_refused(const char *kind, const pg_uuid_t *id, const char *detail)
+{
+	ereport(ERROR,
+			(error_code(ERROR_RESTORE_REFUSED),
+			 errmsg("cannot restore %s \"%s\"", kind, uuid_text(id)),
+			 errdetail_internal("%s", detail)));
+}
+
+void
 error_outbox_reset_needed(void)
 {
 	ereport(ERROR,

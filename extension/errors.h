@@ -19,6 +19,7 @@ extern void error_delete_refused(const char *operation, const char *table,
 extern void error_history_refused(const char *operation, const char *table,
 								  const char *hint) pg_attribute_noreturn();
 extern void error_still_in_use(const char *kind, const pg_uuid_t *id, const char *detail) pg_attribute_noreturn();
+extern void error_restore_refused(const char *kind, const pg_uuid_t *id, const char *detail) pg_attribute_noreturn();
 extern void error_outbox_reset_needed(void) pg_attribute_noreturn();
 extern void error_event_refused(const char *what, const char *got, const char *expected) pg_attribute_noreturn();
 extern void error_key_file_unusable(const char *path, const char *why) pg_attribute_noreturn();

@@ -1,18 +1,60 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The triggers that keep rows which must never go, for every role including their owner. What a
- * trigger's definition passes is its error's hint: what to do with the rows of that table instead.
+ * The triggers that keep rows which must never go, for every role including their owner, and the
+ * one that stands for what reserving does not lock. What the definition of one of the former passes
+ * is its error's hint: what to do with the rows of that table instead.
+ *
+ * Reserving locks the seat's name (lock.h), reads the seat under it and, on its direct way, takes
+ * no row lock that the foreign key would have taken. So whoever changes an id, a seat's date or
+ * deleted_at takes that same lock first, by whatever statement, of the old and of the new id.
+ * That is all: section, date and concert are read without any lock, and hold because a reservation
+ * hangs on a live seat, and each of the others cannot be deleted while something live hangs on it
+ * (deletable.h). Their ids reach reservations only through the seat's own id and date. An account
+ * takes the lock under which it is read before money moves. What is reserved stays so: the id
+ * cascades into the reservation, which is committed or gone by then.
+ *
+ * Not covered: a row that somebody INSERTs by hand under a deleted parent (check_integrity()
+ * reports it), and rows that carry ids without a key and keep those of their time: history,
+ * events, a payment's booking, a ticket's seat and date.
+ *
+ * The row is locked by its UPDATE before the trigger is called, and the lock of the name is waited
+ * for under it. Who has the name's lock and then wants the row (the foreign key on the SPI way, a
+ * block, a transfer) can meet that as a deadlock, which is 40P01 for one of the two.
  */
-#include "errors.h"
+#include "guard.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "commands/trigger.h"
+#include "deletable.h"
+#include "direct.h"
+#include "errors.h"
+#include "history.h"
+#include "lock.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(concert_refuse_delete);
 PG_FUNCTION_INFO_V1(concert_refuse_change);
+PG_FUNCTION_INFO_V1(concert_guard_change);
+
+/* The table from which guard_purge() is removing rows; NULL otherwise. */
+static const char *guard_purged = NULL;
+
+/* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
+static SavedPlan move_revenue = PLAN(
+	"UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
+	UUIDOID, UUIDOID);
+
+/* What of a row the guard is about. */
+typedef struct GuardedRow
+{
+	pg_uuid_t	id;
+	bool		is_deleted;
+} GuardedRow;
 
 static TriggerData *
 guard_trigger(FunctionCallInfo fcinfo)
@@ -38,11 +80,38 @@ guard_hint(const TriggerData *trigger)
 	return trigger->tg_trigger->tgnargs > 0 ? trigger->tg_trigger->tgargs[0] : NULL;
 }
 
+static bool
+guard_lets_purge(const TriggerData *trigger)
+{
+	return guard_purged != NULL && TRIGGER_FIRED_BY_DELETE(trigger->tg_event) &&
+		strcmp(RelationGetRelationName(trigger->tg_relation), guard_purged) == 0;
+}
+
+int
+guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args)
+{
+	int			rows;
+
+	guard_purged = table;
+	PG_TRY();
+	{
+		rows = plan_write(purge, args);
+	}
+	PG_FINALLY();
+	{
+		guard_purged = NULL;
+	}
+	PG_END_TRY();
+	return rows;
+}
+
 Datum
 concert_refuse_delete(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = guard_trigger(fcinfo);
 
+	if (guard_lets_purge(trigger))
+		return PointerGetDatum(NULL);
 	error_delete_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
 						 guard_hint(trigger));
 }
@@ -96,6 +165,121 @@ concert_refuse_change(PG_FUNCTION_ARGS)
 
 	if (guard_is_cascade(trigger))
 		return PointerGetDatum(trigger->tg_newtuple);
+	if (guard_lets_purge(trigger))
+		return PointerGetDatum(NULL);
 	error_history_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
 						  guard_hint(trigger));
+}
+
+void
+guard_lock_seat(const pg_uuid_t *seat_id)
+{
+	static TransactionId counted_xid = InvalidTransactionId;
+	static int	locked = 0;
+	TransactionId xid = GetTopTransactionId();
+	uint64		name = lock_name_uuid(seat_id);
+
+	if (lock_session_held(LOCK_SEAT, name))
+		return;
+	if (xid != counted_xid)
+		locked = 0;
+	counted_xid = xid;
+	if (locked++ < lock_batch_max())
+		lock_wait(LOCK_SEAT, name);
+	else
+		LockRelationOid(direct_table_oid(DIRECT_RESERVATION), ShareRowExclusiveLock);
+}
+
+/* The lower id first, as reserving takes its seats. */
+static void
+guard_lock_seats(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
+{
+	bool		old_first = uuid_compare(old_id, new_id) <= 0;
+
+	guard_lock_seat(old_first ? old_id : new_id);
+	guard_lock_seat(old_first ? new_id : old_id);
+}
+
+static NullableDatum
+guard_column(const TriggerData *trigger, HeapTuple tuple, const char *name)
+{
+	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	NullableDatum column;
+
+	column.value = heap_getattr(tuple, SPI_fnumber(tupdesc, name), tupdesc, &column.isnull);
+	return column;
+}
+
+static GuardedRow
+guard_row(const TriggerData *trigger, HeapTuple tuple)
+{
+	return (GuardedRow){
+		.id = *DatumGetUUIDP(guard_column(trigger, tuple, "id").value),
+		.is_deleted = !guard_column(trigger, tuple, "deleted_at").isnull,
+	};
+}
+
+static void
+guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *old,
+			const GuardedRow *new)
+{
+	const char *parent_column = deletable_parent_column(deletable);
+
+	if (new->is_deleted && !old->is_deleted)
+		deletable_judge_delete(deletable, &old->id);
+	if (old->is_deleted && !new->is_deleted)
+		deletable_judge_restore(deletable, &old->id, parent_column == NULL ? NULL :
+								DatumGetUUIDP(guard_column(trigger, trigger->tg_newtuple,
+														   parent_column).value));
+}
+
+/* What was taken under the old limit stays: check_integrity() reads here what it was. */
+static void
+guard_tell_limit(const TriggerData *trigger, const pg_uuid_t *date_id)
+{
+	int			old = DatumGetInt32(guard_column(trigger, trigger->tg_trigtuple,
+												 "seats_per_user_max").value);
+	int			new = DatumGetInt32(guard_column(trigger, trigger->tg_newtuple,
+												 "seats_per_user_max").value);
+
+	if (new < old)
+		history_add(&(Act){
+			.action = "limit_lowered",
+			.date_id = *date_id,
+			.actor = GetUserNameFromId(GetSessionUserId(), false),
+			.detail = psprintf("seats_per_user_max was %d", old),
+		}, GetCurrentTimestamp());
+}
+
+Datum
+concert_guard_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = guard_trigger(fcinfo);
+	const char *table = RelationGetRelationName(trigger->tg_relation);
+	Deletable  *deletable = deletable_find(table);
+	GuardedRow	old;
+	GuardedRow	new;
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called for an updated row")));
+	old = guard_row(trigger, trigger->tg_trigtuple);
+	new = guard_row(trigger, trigger->tg_newtuple);
+	plan_begin();
+	if (strcmp(table, "seat") == 0)
+		guard_lock_seats(&old.id, &new.id);
+	if (strcmp(table, "concert") == 0 && uuid_compare(&old.id, &new.id) != 0)
+		plan_write(&move_revenue, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
+	if (strcmp(table, "concert_date") == 0)
+		guard_tell_limit(trigger, &new.id);
+	if (deletable != NULL)
+		guard_judge(trigger, deletable, &old, &new);
+	else
+	{
+		lock_wait(LOCK_ACCOUNT, lock_name_uuid(&old.id));
+		lock_wait(LOCK_ACCOUNT, lock_name_uuid(&new.id));
+	}
+	plan_end();
+	return PointerGetDatum(trigger->tg_newtuple);
 }

@@ -16,6 +16,8 @@
 #include "request.h"
 #include "utils/builtins.h"
 
+#define WALLET_READS_MAX 3
+
 PG_FUNCTION_INFO_V1(concert_charge_points);
 
 static SavedPlan find_wallet = PLAN(
@@ -72,22 +74,27 @@ static SavedPlan change_balance = PLAN(
 static SavedPlan replay_charge = PLAN(
 	"SELECT jsonb_populate_record(NULL::concert.charge_answer, $1)", JSONBOID);
 
+/* A wallet whose id was changed while its lock was waited for is looked for again. */
 bool
 wallet_lock(const pg_uuid_t *user_id, const char *currency, Wallet *ret_wallet)
 {
 	Wallet		wallet;
 
-	if (plan_read(&find_wallet, PLAN_ARGS(uuid_value(user_id), text_value(currency))) == 0)
-		return false;
-	wallet.id = plan_uuid(0, 0);
-	lock_wait(LOCK_ACCOUNT, lock_name_uuid(&wallet.id));
-	if (plan_read(&read_wallet, PLAN_ARGS(uuid_value(&wallet.id))) == 0)
-		return false;
-	wallet.frozen = plan_bool(0, 0);
-	wallet.floor = plan_int64(0, 1);
-	wallet.balance = plan_int64(0, 2);
-	*ret_wallet = wallet;
-	return true;
+	for (int i = 0; i < WALLET_READS_MAX; i++)
+	{
+		if (plan_read(&find_wallet, PLAN_ARGS(uuid_value(user_id), text_value(currency))) == 0)
+			return false;
+		wallet.id = plan_uuid(0, 0);
+		lock_wait(LOCK_ACCOUNT, lock_name_uuid(&wallet.id));
+		if (plan_read(&read_wallet, PLAN_ARGS(uuid_value(&wallet.id))) == 0)
+			continue;
+		wallet.frozen = plan_bool(0, 0);
+		wallet.floor = plan_int64(0, 1);
+		wallet.balance = plan_int64(0, 2);
+		*ret_wallet = wallet;
+		return true;
+	}
+	return false;
 }
 
 bool

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Setting up and taking down: concerts, dates, sections, and soft delete of what is sold.
+ * Setting up: concerts, dates, sections.
  *
  * Checks of what a caller passes stand here or in the tables' own constraints; nothing is
- * locked but the rows that foreign keys need, and what soft_delete() marks.
+ * locked but the rows that foreign keys need.
  */
 #include "errors.h"
 
-#include "lock.h"
 #include "plan.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(concert_create_concert);
 PG_FUNCTION_INFO_V1(concert_create_concert_date);
 PG_FUNCTION_INFO_V1(concert_create_section);
-PG_FUNCTION_INFO_V1(concert_soft_delete);
 
 static SavedPlan insert_concert = PLAN(
 	"INSERT INTO concert.concert (name) VALUES ($1) RETURNING id", TEXTOID);
@@ -45,35 +43,6 @@ static SavedPlan open_revenue = PLAN(
 	" ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
 	" DO NOTHING",
 	UUIDOID, TEXTOID);
-
-/* What may be soft-deleted, and what must not live any more before. */
-typedef struct Deletable
-{
-	const char *kind;
-	const char *dependents;		/* as the error's detail names them */
-	SavedPlan	find;			/* locks the live row */
-	SavedPlan	count;			/* live dependents */
-	SavedPlan	mark;
-} Deletable;
-
-#define DELETABLE(table, dependents, count_sql) \
-	{#table, dependents, \
-	 PLAN("SELECT 1 FROM concert." #table " WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", UUIDOID), \
-	 PLAN(count_sql, UUIDOID), \
-	 PLAN("UPDATE concert." #table " SET deleted_at = clock_timestamp() WHERE id = $1", UUIDOID)}
-
-static Deletable deletables[] = {
-	DELETABLE(concert, "live dates",
-			  "SELECT count(*) FROM concert.concert_date WHERE concert_id = $1 AND deleted_at IS NULL"),
-	DELETABLE(concert_date, "live sections",
-			  "SELECT count(*) FROM concert.section WHERE concert_date_id = $1 AND deleted_at IS NULL"),
-	DELETABLE(section, "live seats",
-			  "SELECT count(*) FROM concert.seat WHERE section_id = $1 AND deleted_at IS NULL"),
-	DELETABLE(concession, "nothing",
-			  "SELECT 0::bigint FROM concert.concession WHERE id = $1"),
-	DELETABLE(seat, "live reservations",
-			  "SELECT count(*) FROM concert.reservation WHERE seat_id = $1 AND deleted_at IS NULL"),
-};
 
 static Datum
 programme_id(MemoryContext caller)
@@ -195,41 +164,4 @@ concert_create_section(PG_FUNCTION_ARGS)
 	plan_write(&insert_section, PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2],
 										  text_value(currency), text_value(kind)));
 	return programme_id(caller);
-}
-
-static Deletable *
-deletable_find(const char *kind)
-{
-	for (int i = 0; i < lengthof(deletables); i++)
-		if (strcmp(deletables[i].kind, kind) == 0)
-			return &deletables[i];
-	error_invalid("kind", kind, "concert, concert_date, section, concession or seat");
-}
-
-/* A seat is marked under the lock with which it is reserved. */
-Datum
-concert_soft_delete(PG_FUNCTION_ARGS)
-{
-	static const char *const names[] = {"kind", "id"};
-	Deletable  *deletable;
-	pg_uuid_t  *id;
-	NullableDatum argument;
-
-	argument_require(fcinfo, lengthof(names), names);
-	deletable = deletable_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	id = PG_GETARG_UUID_P(1);
-	argument = uuid_value(id);
-	plan_begin();
-	if (strcmp(deletable->kind, "seat") == 0)
-		lock_wait(LOCK_SEAT, lock_name_uuid(id));
-	if (plan_write(&deletable->find, &argument) == 0)
-		error_unknown_object(deletable->kind, id);
-	plan_read(&deletable->count, &argument);
-	if (plan_int64(0, 0) > 0)
-		error_still_in_use(deletable->kind, id,
-						   psprintf("%s: " INT64_FORMAT ".", deletable->dependents,
-									plan_int64(0, 0)));
-	plan_write(&deletable->mark, &argument);
-	plan_end();
-	PG_RETURN_VOID();
 }

@@ -3,9 +3,9 @@
  * Seats: adding them to a section, and house blocks. A block is set under the lock with which
  * a seat is reserved, tried and not waited for, so that it never overtakes a sale.
  */
-#include "errors.h"
+#include "seat.h"
 
-#include "history.h"
+#include "errors.h"
 #include "lock.h"
 #include "outbox.h"
 #include "plan.h"
@@ -242,7 +242,7 @@ seat_judge(Json *out, const pg_uuid_t *ids, const bool *busy, int count)
 }
 
 /* The event seat.ACTION, and the house's act in the history. */
-static void
+void
 seat_tell(const Act *act)
 {
 	Json		payload = {0};

@@ -13,6 +13,7 @@ int			settings_max_seats_per_booking = 10;
 int			settings_max_event_bytes = EVENT_BYTES_MAX_DEFAULT;
 char	   *settings_pass_key_file = NULL;
 bool		settings_direct_access = true;
+int			settings_retention_days = 730;
 
 void
 settings_define(void)
@@ -36,5 +37,10 @@ settings_define(void)
 							 "Whether reserving reads and writes its tables without the executor.",
 							 "Only ever done for tables that have no trigger, rule or policy but our own.",
 							 &settings_direct_access, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("concert.retention_days",
+							"For how many days what was soft-deleted or has ended is kept at least.",
+							"purge() refuses to remove anything younger.",
+							&settings_retention_days, 730, 1, 36500,
+							PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("concert");
 }

@@ -4,6 +4,7 @@
 
 #include "direct.h"
 #include "store_direct.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 static SavedPlan find_date = PLAN(
@@ -136,6 +137,28 @@ store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, Times
 	return (int) plan_int64(0, 0);
 }
 
+bool
+store_share_ids(void)
+{
+	return ConditionalLockRelationOid(direct_table_oid(DIRECT_RESERVATION), RowExclusiveLock);
+}
+
+/*
+ * An app's trigger or rule may keep a row out; then there is no booking. A plan made under a rule
+ * DO INSTEAD NOTHING names no table, so the server would not notice when the rule goes: it is
+ * made anew.
+ */
+static void
+store_raise_kept_out(const pg_uuid_t *seat_id)
+{
+	SPI_freeplan(insert_reservation.saved);
+	insert_reservation.saved = NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("could not reserve seat \"%s\": a trigger or rule of table \"reservation\" kept its row out",
+					uuid_text(seat_id))));
+}
+
 void
 store_insert_reservations(const Booking *booking, TimestampTz now)
 {
@@ -151,7 +174,8 @@ store_insert_reservations(const Booking *booking, TimestampTz now)
 			value(TimestampTzGetDatum(booking->expires_at_max)), null_value(), null_value(),
 			text_value(reservation->concession));
 
-		if (!direct_insert(DIRECT_RESERVATION, columns))
-			plan_write(&insert_reservation, columns);
+		if (!direct_insert(DIRECT_RESERVATION, columns) &&
+			plan_write(&insert_reservation, columns) == 0)
+			store_raise_kept_out(&reservation->seat_id);
 	}
 }

@@ -67,6 +67,12 @@ extern bool store_read_concession(const pg_uuid_t *section_id, const char *name,
 extern int	store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,
 								   TimestampTz now);
 
+/*
+ * Keeps whoever changes the ids of very many seats at once (guard.h) from going on until this
+ * transaction ends; false when somebody is at that.
+ */
+extern bool store_share_ids(void);
+
 /* One pending reservation for each of the booking's. */
 extern void store_insert_reservations(const Booking *booking, TimestampTz now);
 

@@ -160,6 +160,12 @@ taking_lock(Taking *taking)
 			all = false;
 		}
 	}
+	if (all && !store_share_ids())
+	{
+		for (int i = 0; i < taking->count; i++)
+			taking->seats[i].reason = REASON_BUSY;
+		all = false;
+	}
 	return all;
 }
 

@@ -4,10 +4,11 @@
 \set hall :source '/sql/hall.psql'
 \i :hall
 
--- no role has any right on a table, a column, a view or a sequence; nor has PUBLIC
-SELECT c.relname, a.grantee::regrole, a.privilege_type
+-- no role has any right on a table, a column, a view or a sequence, nor has PUBLIC; but for an admin, who
+-- reads the views of live rows
+SELECT c.relname, c.relkind, a.grantee::regrole, a.privilege_type
 FROM pg_class AS c, aclexplode(c.relacl) AS a
-WHERE c.relnamespace = 'concert'::regnamespace AND a.grantee <> c.relowner;
+WHERE c.relnamespace = 'concert'::regnamespace AND a.grantee <> c.relowner ORDER BY 1, 3, 4;
 SELECT attrelid::regclass, attname FROM pg_attribute
 WHERE attacl IS NOT NULL AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'concert'::regnamespace);
 
@@ -112,6 +113,9 @@ SELECT ok FROM concert.reserve(:'date', ARRAY[:'a3']::uuid[], :'ann');
 SELECT concert.create_concert('mine');
 SELECT ok FROM concert.unblock_seats(ARRAY[:'a2']::uuid[]);
 SELECT count(*) FROM concert.transfer;
+SELECT count(*) FROM concert.live_reservation;
+SELECT concert.restore('seat', :'a5');
+SELECT concert.purge();
 
 -- concert_admin sets up and takes down, by functions too
 SET ROLE concert_admin;
@@ -122,6 +126,11 @@ SELECT concert.add_seats(:'october', :'stalls', 1, ARRAY[1]);
 SELECT ok FROM concert.block_seats(ARRAY[:'a4']::uuid[], 'camera');
 SELECT ok FROM concert.unblock_seats(ARRAY[:'a4']::uuid[]);
 SELECT concert.soft_delete('seat', :'a5');
+SELECT count(*) AS live FROM concert.live_seat WHERE concert_date_id = :'date';
+SELECT concert.restore('seat', :'a5');
+SELECT concert.purge() >= 0 AS purges;
+UPDATE concert.live_seat SET label = 'mine';
+DELETE FROM concert.live_reservation;
 DELETE FROM concert.seat;
 UPDATE concert.payment SET amount = 0;
 SELECT count(*) FROM concert.account;

@@ -91,6 +91,7 @@ my %writes = (
 	create_section => q{SELECT concert.create_section(date, 'New', 1) FROM hall},
 	add_seats => 'SELECT concert.add_seats(date, section_id, 99, ARRAY[1]) FROM hall, concert.availability(date)',
 	soft_delete => q{SELECT concert.soft_delete('seat', (seats(20))[1])},
+	restore => q{SELECT concert.restore('seat', (seats(20))[1])},
 	lease_places => 'SELECT concert.lease_places(date, 1) FROM hall',
 	record_admission => 'SELECT concert.record_admission(date, 51, 60, 1) FROM hall',
 	emit => q{SELECT concert.emit('concert.notification', 'key', 'test.told', '{}')},

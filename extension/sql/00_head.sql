@@ -45,3 +45,13 @@ CREATE FUNCTION concert.refuse_change() RETURNS trigger
     AS 'MODULE_PATHNAME', 'concert_refuse_change';
 COMMENT ON FUNCTION concert.refuse_change() IS 'trigger: UPDATE, DELETE and TRUNCATE of history raise TK006';
 REVOKE ALL ON FUNCTION concert.refuse_change() FROM PUBLIC;
+
+-- guard_change() is the trigger on the programme's tables and on account that stands for what
+-- reserving and paying do not lock: a change of an id, of a seat's date or of deleted_at takes the lock
+-- of the seat (or account), of the old and the new id, waiting. What something live depends on cannot be
+-- deleted (TK007), nothing can be restored under something deleted (TK015), by whatever statement.
+CREATE FUNCTION concert.guard_change() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_guard_change';
+COMMENT ON FUNCTION concert.guard_change() IS 'trigger: changes of ids and of deleted_at take the locks of reserving; TK007, TK015';
+REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;

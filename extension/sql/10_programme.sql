@@ -101,6 +101,27 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.section
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
+-- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. Every
+-- foreign key is ON UPDATE CASCADE: a changed id goes on into what hangs on the row, a seat's and a date's
+-- into reservations too, and a concert's (by this trigger) to its revenue accounts. What carries ids without a key (history, events, a payment's booking, a ticket's
+-- seat and date) keeps those of its time: what was done to a seat before its id changed is found by
+-- booking and by user, not by the new id. Lowering a date's limit per user leaves an act in the history
+-- (limit_lowered, with what it was), or check_integrity() could not tell what was taken under the old one.
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
+    EXECUTE FUNCTION concert.guard_change();
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert_date
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at
+                       OR new.seats_per_user_max < old.seats_per_user_max)
+    EXECUTE FUNCTION concert.guard_change();
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.section
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at)
+    EXECUTE FUNCTION concert.guard_change();
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.seat
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id
+                       OR old.concert_date_id <> new.concert_date_id)
+    EXECUTE FUNCTION concert.guard_change();
+
 CREATE TYPE concert.seats_answer AS (ok boolean, reason text, seats jsonb);
 COMMENT ON TYPE concert.seats_answer IS 'an answer that lists seats: all that it is about, or every one refused with its reason';
 
@@ -194,9 +215,12 @@ REVOKE ALL ON FUNCTION concert.unblock_seats(uuid[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.unblock_seats(uuid[], text) TO concert_admin;
 
 -- soft_delete(kind, id) marks a 'concert', 'concert_date', 'section', 'concession' or 'seat' as deleted. It is
--- refused (TK007, the detail counts them) while live rows depend on it: dates of a concert,
--- sections of a date, seats of a section, a live reservation of a seat.
--- Writes the row. Locks it (FOR UPDATE), and a seat as reserve() does.
+-- refused (TK007, the detail names the first ten and counts the rest) while live rows depend on it: dates
+-- of a concert, sections of a date, seats of a section, a reservation of a seat; one whose pending time
+-- is over is ended here, as whoever takes the seat would. Reservations are cancelled, not deleted.
+-- Writes the row, history (a section's, date's and concert's act names no seats), for a seat the outbox
+-- (seat.deleted; reservation.expired). Locks the row (FOR UPDATE), and a seat as reserve() does (waiting);
+-- the booking of an expired pending without waiting, the outbox key.
 -- Errors: TK001 unknown or already deleted, TK007, 22004 NULL, 22023 an unknown kind.
 -- Example: SELECT concert.soft_delete('seat', :seat);
 CREATE FUNCTION concert.soft_delete(kind text, id uuid) RETURNS void
@@ -205,3 +229,16 @@ CREATE FUNCTION concert.soft_delete(kind text, id uuid) RETURNS void
 COMMENT ON FUNCTION concert.soft_delete(text, uuid) IS 'marks a concert, date, section, concession or seat as deleted';
 REVOKE ALL ON FUNCTION concert.soft_delete(text, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.soft_delete(text, uuid) TO concert_admin;
+
+-- restore(kind, id) takes a soft delete back; what was deleted before it, is restored one by one after it.
+-- Refused (TK015) while its parent is deleted, while a live section of the date has its name, price and
+-- currency, while a live concession of the section has its name. Writes the row, history, for a seat the outbox (seat.restored).
+-- Locks as soft_delete(), and the parent's row (KEY SHARE).
+-- Errors: TK001 unknown or not deleted, TK015, 22004 NULL, 22023 an unknown kind.
+-- Example: SELECT concert.restore('seat', :seat);
+CREATE FUNCTION concert.restore(kind text, id uuid) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_restore';
+COMMENT ON FUNCTION concert.restore(text, uuid) IS 'takes the soft delete of a concert, date, section, concession or seat back';
+REVOKE ALL ON FUNCTION concert.restore(text, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.restore(text, uuid) TO concert_admin;

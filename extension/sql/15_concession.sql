@@ -22,6 +22,10 @@ SELECT pg_catalog.pg_extension_config_dump('concert.concession', '');
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concession
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
 
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concession
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at)
+    EXECUTE FUNCTION concert.guard_change();
+
 -- create_concession(section_id, name, price) makes a concession of a section, returns its id. price is in
 -- minor units of the section's currency; reserve() is given the name.
 -- Writes concession. Locks the section's row (KEY SHARE).

@@ -99,6 +99,11 @@ CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.transfer
 CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.transfer
     FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 
+-- Changing an id waits for whoever moves money of the account, as who moves money waits for it.
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.account
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
+    EXECUTE FUNCTION concert.guard_change();
+
 CREATE TYPE concert.charge_answer AS (
     ok boolean, reason text, transfer_id uuid, account_id uuid, balance bigint);
 COMMENT ON TYPE concert.charge_answer IS 'the answer of charge_points(): the transfer and the wallet after it';

@@ -95,7 +95,8 @@ GRANT EXECUTE ON FUNCTION concert.availability(uuid) TO concert_reader;
 
 -- seat_states(concert_date_id, seat_ids) is the truth from which Redis is marked: who has a seat,
 -- under which fence (0: never reserved), for how many milliseconds if it is pending or blocked for
--- a time. seat_ids NULL: all seats that are not free; given: those of them that the date has.
+-- a time. seat_ids NULL: all seats that are not free; given: those of them that the date has, and of
+-- these one that was deleted is told as blocked.
 -- Reads only. Example: SELECT * FROM concert.seat_states(:date);
 CREATE FUNCTION concert.seat_states(concert_date_id uuid, seat_ids uuid[] DEFAULT NULL)
     RETURNS TABLE (seat_id uuid, state text, user_id uuid, fence bigint, remaining_ms bigint)
@@ -115,7 +116,13 @@ BEGIN ATOMIC
           UNION ALL
           SELECT * FROM concert.seat_state AS named_seats
           WHERE named_seats.concert_date_id = seat_states.concert_date_id
-            AND named_seats.seat_id = ANY (seat_ids)) AS s;
+            AND named_seats.seat_id = ANY (seat_ids)
+          UNION ALL
+          SELECT gone.id, gone.concert_date_id, gone.section_id, gone."row", gone.col, gone.label, 'blocked',
+                 NULL, NULL, NULL
+          FROM concert.seat AS gone
+          WHERE gone.concert_date_id = seat_states.concert_date_id AND gone.id = ANY (seat_ids)
+            AND gone.deleted_at IS NOT NULL) AS s;
 END;
 COMMENT ON FUNCTION concert.seat_states(uuid, uuid[]) IS 'the state, holder and fence of seats, from which Redis is marked';
 REVOKE ALL ON FUNCTION concert.seat_states(uuid, uuid[]) FROM PUBLIC;

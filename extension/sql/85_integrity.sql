@@ -16,6 +16,75 @@ UNION ALL
     LEFT JOIN concert.seat AS s ON s.id = r.seat_id AND s.concert_date_id = r.concert_date_id
     WHERE s.id IS NULL OR (r.deleted_at IS NULL AND s.deleted_at IS NOT NULL)
 UNION ALL
+    SELECT 'P1', 'seat ' || s.id, 'is blocked, and its reservation ' || r.id || ' is ' || r.status
+    FROM concert.seat AS s JOIN concert.live_reservation AS r ON r.seat_id = s.id
+    WHERE s.blocked_reason IS NOT NULL AND coalesce(s.blocked_until > statement_timestamp(), true)
+UNION ALL
+    SELECT 'programme', 'concert ' || c.id, 'is deleted, but ' || count(*) || ' of its dates are not'
+    FROM concert.concert AS c JOIN concert.live_concert_date AS d ON d.concert_id = c.id
+    WHERE c.deleted_at IS NOT NULL GROUP BY c.id
+UNION ALL
+    SELECT 'programme', 'concert date ' || d.id, 'is deleted, but ' || count(*) || ' of its sections are not'
+    FROM concert.concert_date AS d JOIN concert.live_section AS s ON s.concert_date_id = d.id
+    WHERE d.deleted_at IS NOT NULL GROUP BY d.id
+UNION ALL
+    SELECT 'programme', 'section ' || section.id, 'is deleted, but ' || count(*) || ' of its seats are not'
+    FROM concert.section AS section JOIN concert.live_seat AS s ON s.section_id = section.id
+    WHERE section.deleted_at IS NOT NULL GROUP BY section.id
+UNION ALL
+    SELECT 'programme', 'section ' || s.section_id, 'is of another date than ' || count(*) || ' of its seats'
+    FROM concert.seat AS s
+    LEFT JOIN concert.section AS section
+         ON section.id = s.section_id AND section.concert_date_id = s.concert_date_id
+    WHERE section.id IS NULL GROUP BY s.section_id
+UNION ALL
+    SELECT 'price', 'section ' || id, 'costs ' || price FROM concert.section WHERE price < 0
+UNION ALL
+    SELECT 'price', 'concession ' || id, 'costs ' || price FROM concert.concession WHERE price < 0
+UNION ALL
+    SELECT 'price', 'reservation ' || id, 'costs ' || price FROM concert.reservation WHERE price < 0
+UNION ALL
+    SELECT 'pending', 'reservation ' || id,
+           CASE WHEN expires_at > expires_at_max THEN 'expires after its own cap'
+                ELSE 'has a cap of more than 900 seconds' END
+    FROM concert.reservation
+    WHERE expires_at > expires_at_max OR expires_at_max > created_at + interval '900 seconds'
+UNION ALL
+    SELECT 'limit', 'user ' || r.user_id,
+           'has ' || r.seats || ' seats of date ' || d.id || ', which never allowed more than '
+           || greatest(d.seats_per_user_max, lowered.from_max)
+    FROM (SELECT user_id, concert_date_id, count(*) AS seats
+          FROM concert.live_reservation GROUP BY user_id, concert_date_id) AS r
+    JOIN concert.concert_date AS d ON d.id = r.concert_date_id
+    LEFT JOIN (SELECT concert_date_id, max(substring(detail FROM '[0-9]+$')::integer) AS from_max
+               FROM concert.history WHERE action = 'limit_lowered' GROUP BY concert_date_id) AS lowered
+         ON lowered.concert_date_id = d.id
+    WHERE r.seats > greatest(d.seats_per_user_max, lowered.from_max)
+UNION ALL
+    SELECT 'history', 'booking ' || booking_id,
+           format('has %s reservations, %s confirmed, %s cancelled, %s expired; its history says %s, %s, %s, %s',
+                  reserved, confirmed, cancelled, expired,
+                  told_reserved, told_confirmed, told_cancelled, told_expired)
+    FROM (SELECT booking_id,
+                 coalesce(r.reserved, 0) AS reserved, coalesce(h.reserved, 0) AS told_reserved,
+                 coalesce(r.confirmed, 0) AS confirmed, coalesce(h.confirmed, 0) AS told_confirmed,
+                 coalesce(r.cancelled, 0) AS cancelled, coalesce(h.cancelled, 0) AS told_cancelled,
+                 coalesce(r.expired, 0) AS expired, coalesce(h.expired, 0) AS told_expired
+          FROM (SELECT booking_id, count(*) AS reserved,
+                       count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
+                       count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+                       count(*) FILTER (WHERE status = 'expired') AS expired
+                FROM concert.reservation GROUP BY booking_id) AS r
+          FULL JOIN (SELECT booking_id,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'reserved') AS reserved,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'confirmed') AS confirmed,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'cancelled') AS cancelled,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'expired') AS expired
+                     FROM concert.history WHERE booking_id IS NOT NULL GROUP BY booking_id) AS h
+               USING (booking_id)) AS told
+    WHERE (reserved, cancelled, expired) <> (told_reserved, told_cancelled, told_expired)
+       OR told_confirmed NOT BETWEEN confirmed AND confirmed + cancelled
+UNION ALL
     SELECT 'P4', 'account ' || a.id,
            'balance row says debits ' || coalesce(b.debits::text, 'none') || ', credits '
            || coalesce(b.credits::text, 'none') || '; transfers say ' || t.debits || ', ' || t.credits
@@ -81,6 +150,13 @@ COMMENT ON VIEW concert.violation IS 'one row for each broken promise; empty whe
 --   P5  paid means confirmed
 --   P7  no place of a waiting room is admitted twice
 --   P8  the outbox's cursors only move forward
+-- and, by name, the rules of the sale:
+--   programme  what lives hangs on what lives: seats on sections on dates on concerts, of the same date
+--   price      nothing costs less than nothing
+--   pending    a pending reservation never lives longer than 900 seconds
+--   limit      a user's seats of a date; a limit that was lowered counts as the highest it was, for what
+--              was taken under it stays (history keeps that)
+--   history    each reservation, and how it ended, has its act; counted by booking, as ids may change
 -- It reads everything: on a large database use a standby.
 -- Reads only, one snapshot. Example: SELECT * FROM concert.check_integrity();
 CREATE FUNCTION concert.check_integrity() RETURNS TABLE (promise text, object text, detail text)

@@ -1,0 +1,115 @@
+-- purge() really removes what was deleted or ended before its retention, from the leaves to the root, so
+-- many rows a call and nothing else; money and what it was paid for stay. Nobody else removes a row.
+\getenv source PG_ABS_SRCDIR
+\set hall :source '/sql/hall.psql'
+\i :hall
+-- What is there of this test's date.
+CREATE FUNCTION pg_temp.kept(date uuid) RETURNS TABLE (reservations bigint, acts bigint, house_acts bigint, seats bigint,
+                                                        sections bigint, leases bigint, batches bigint, dates bigint) LANGUAGE sql AS $$
+    SELECT (SELECT count(*) FROM concert.reservation WHERE concert_date_id = date),
+           (SELECT count(*) FROM concert.history WHERE concert_date_id = date AND booking_id IS NOT NULL),
+           (SELECT count(*) FROM concert.history WHERE concert_date_id = date AND booking_id IS NULL),
+           (SELECT count(*) FROM concert.seat WHERE concert_date_id = date),
+           (SELECT count(*) FROM concert.section WHERE concert_date_id = date),
+           (SELECT count(*) FROM concert.place_lease WHERE concert_date_id = date),
+           (SELECT count(*) FROM concert.admission_batch WHERE concert_date_id = date),
+           (SELECT count(*) FROM concert.concert_date WHERE id = date)
+$$;
+-- Lets everything of a concert that was deleted or ended have been so for three days.
+CREATE FUNCTION pg_temp.age(of_concert uuid) RETURNS void LANGUAGE sql AS $$
+    UPDATE concert.reservation SET deleted_at = deleted_at - interval '3 days'
+    WHERE deleted_at IS NOT NULL AND concert_date_id IN (SELECT id FROM concert.concert_date WHERE concert_id = of_concert);
+    UPDATE concert.seat SET deleted_at = deleted_at - interval '3 days'
+    WHERE deleted_at IS NOT NULL AND concert_date_id IN (SELECT id FROM concert.concert_date WHERE concert_id = of_concert);
+    UPDATE concert.section SET deleted_at = deleted_at - interval '3 days'
+    WHERE deleted_at IS NOT NULL AND concert_date_id IN (SELECT id FROM concert.concert_date WHERE concert_id = of_concert);
+    UPDATE concert.concert_date SET deleted_at = deleted_at - interval '3 days' WHERE deleted_at IS NOT NULL AND concert_id = of_concert;
+    UPDATE concert.concert SET deleted_at = deleted_at - interval '3 days' WHERE deleted_at IS NOT NULL AND id = of_concert;
+$$;
+SET concert.retention_days = 2;
+
+-- bookings: cancelled, expired in part, paid, pending
+SELECT booking_id AS cancelled FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann') \gset
+SELECT ok FROM concert.cancel(:'cancelled', :'ann');
+SELECT booking_id AS half FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann') \gset
+SELECT pg_temp.lapse(:'half');
+SELECT booking_id AS paid FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'bob') \gset
+SELECT ok FROM concert.pay(:'paid', :'bob');
+SELECT concert.soft_delete('seat', :'a5'), concert.soft_delete('seat', :'a6');
+SELECT * FROM pg_temp.kept(:'date');
+
+-- nothing is old enough
+SELECT concert.purge(), concert.purge('2001-01-01');
+SELECT pg_temp.age(:'concert');
+-- the retention is the superuser's, and judged in each call
+\set VERBOSITY sqlstate
+SELECT concert.purge(now() - interval '47 hours');
+\set VERBOSITY default
+SET concert.retention_days = 4;
+SELECT concert.purge();
+SET concert.retention_days = 2;
+-- a row at a time: the booking that ended as a whole, with its history; of one that ended in part nothing
+SELECT concert.purge(max_rows => 1) AS booking, concert.purge(max_rows => 1) AS seat, concert.purge(max_rows => 1) AS another,
+       concert.purge() AS nothing;
+SELECT * FROM pg_temp.kept(:'date');
+SELECT pg_temp.booked(:'cancelled'), pg_temp.booked(:'half'), pg_temp.booked(:'paid');
+SELECT count(*) AS told FROM concert.history_of_booking(:'cancelled');
+SELECT count(*) AS violations FROM concert.check_integrity();
+
+-- everything goes but what was paid for, and all it hangs on
+SELECT concert.expire() > 0 AS expired;
+SELECT count(concert.soft_delete('seat', id::uuid)) AS deleted FROM unnest(ARRAY[:'a2', :'a3', :'a4']) AS id;
+SELECT pg_temp.age(:'concert');
+SELECT concert.purge(), concert.purge() AS again;
+SELECT * FROM pg_temp.kept(:'date');
+
+-- a date without money goes to the root, with the waiting room's rows and the house's acts
+SELECT concert.create_concert('Spring Gala') AS gala \gset
+SELECT concert.create_concert_date(:'gala', '2999-12-24') AS eve \gset
+SELECT concert.create_section(:'eve', 'Stalls', 5) AS stalls \gset
+SELECT concert.add_seats(:'eve', :'stalls', 1, ARRAY[1,2,3]);
+SELECT concert.create_concession(:'stalls', 'student', 3) IS NOT NULL AS live, concert.create_concession(:'stalls', 'senior', 3) AS senior \gset
+SELECT concert.soft_delete('concession', :'senior');
+SELECT count(concert.lease_places(:'eve', n)) AS leased FROM generate_series(1, 3) AS n;
+SELECT ok FROM concert.record_admission(:'eve', 1, 10, 5);
+SELECT count(concert.soft_delete('seat', seat_id)) FROM concert.seat_map(:'eve');
+SELECT concert.soft_delete('section', :'stalls'), concert.soft_delete('concert_date', :'eve');
+SELECT pg_temp.age(:'gala');
+SELECT concert.purge(max_rows => 2);
+SELECT * FROM pg_temp.kept(:'eve');
+SELECT concert.purge(max_rows => 3);
+SELECT * FROM pg_temp.kept(:'eve');
+SELECT concert.purge();
+SELECT * FROM pg_temp.kept(:'eve');
+SELECT count(*) AS concerts FROM concert.concert WHERE id = :'gala';
+SELECT concert.soft_delete('concert', :'gala');
+SELECT pg_temp.age(:'gala');
+SELECT concert.purge(), concert.purge() AS again;
+SELECT count(*) AS concerts FROM concert.concert WHERE id = :'gala';
+SELECT count(*) AS violations FROM concert.check_integrity();
+
+\set VERBOSITY terse
+-- a trigger of somebody's own that runs meanwhile removes nothing else
+SELECT concert.create_section(:'date', 'Balcony', 5) AS balcony \gset
+SELECT concert.soft_delete('section', :'balcony');
+SELECT pg_temp.age(:'concert');
+CREATE FUNCTION pg_temp.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM concert.transfer; RETURN old; END $$;
+CREATE TRIGGER own BEFORE DELETE ON concert.section FOR EACH ROW EXECUTE FUNCTION pg_temp.meddle();
+SELECT concert.purge();
+DROP TRIGGER own ON concert.section;
+-- nor does anybody after one that failed
+DELETE FROM concert.section;
+TRUNCATE concert.section CASCADE;
+DELETE FROM concert.history;
+TRUNCATE concert.history;
+SELECT concert.purge();
+
+-- bad input
+\set VERBOSITY default
+SELECT concert.purge(max_rows => NULL);
+SELECT concert.purge(max_rows => 0);
+SELECT concert.purge(max_rows => 10001);
+SELECT concert.purge('-infinity');
+\set VERBOSITY sqlstate
+SELECT concert.purge('infinity');
+SELECT concert.purge(now());
