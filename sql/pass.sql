@@ -105,6 +105,9 @@ SELECT ok FROM concert.reserve(:'queued', ARRAY[:'q2']::uuid[], :'bob', pass => 
 SELECT ok, reason, pg_temp.told(seats)
 FROM concert.reserve(:'queued', ARRAY[:'q2']::uuid[], :'ann', pass => pg_temp.pass(1, :'key1', :'queued', :'ann'));
 SELECT ok FROM concert.reserve(:'queued', ARRAY[:'q1']::uuid[], :'bob', pass => :'bobs_pass');
+-- an explanation judges it by the same rule
+SELECT e.holds, e.reason FROM unnest(ARRAY[NULL, :'bobs_pass']) AS pass,
+     concert.explain_reserve(:'queued', ARRAY[:'q1']::uuid[], :'bob', pass => pass) AS e WHERE e.rule = 'pass is valid';
 
 -- rotation: the new file counts at once, in this very session
 COPY (VALUES ('3 ' || repeat('33', 32)), ('1 ' || repeat('11', 32))) TO :'file';

@@ -98,7 +98,7 @@ GRANT EXECUTE ON FUNCTION concert.extend(uuid, uuid, integer, text) TO concert_a
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
 -- Errors: 22004 NULL, 22023 no seats or a bad key, TK002, TK003 more than 1000 seats, TK004 a seat named
 -- twice. Example: SELECT * FROM concert.cancel(:booking, :user);
--- Example: SELECT * FROM concert.cancel(:booking, :user, seat_ids => ARRAY[:seat]::uuid[]);
+-- SELECT * FROM concert.cancel(:booking, :user, seat_ids => ARRAY[:seat]::uuid[]);
 CREATE FUNCTION concert.cancel(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
     correlation_id text DEFAULT NULL, seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
