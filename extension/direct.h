@@ -50,6 +50,8 @@ typedef enum DirectIndex
 	DIRECT_CONCERT_DATE_ID,
 	DIRECT_SECTION_ID,
 	DIRECT_SEAT_ID,
+	DIRECT_SEAT_POSITION,
+	DIRECT_RESERVATION_LIVE_SEAT,
 	DIRECT_RESERVATION_SEAT_FENCE,
 	DIRECT_RESERVATION_USER_DATE,
 	DIRECT_REQUEST_0_KEY,
@@ -82,6 +84,14 @@ extern Snapshot direct_snapshot(void);
  */
 extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 							  const Datum *keys, int key_count);
+
+/* Rows from the first one on whose leading index column, a uuid, is at least this. */
+extern void direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+								   const pg_uuid_t *from);
+
+/* Goes on there instead; only for a scan that direct_scan_begin_from() began. */
+extern void direct_scan_skip_to(DirectScan *scan, const pg_uuid_t *from);
+
 extern bool direct_scan_next(DirectScan *scan, ScanDirection direction);
 extern void direct_scan_end(DirectScan *scan);
 

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Loading the seats of a date with their states; see seatmap.h.
+ *
+ * Directly, the seats are read through the index of their positions, and their live reservations
+ * not by a probe for each: the index of live reservations is walked along the seats' ids, which
+ * were mostly made together and lie together, and where other dates' lie between, it is skipped
+ * to the next of ours.
+ */
+#include "seatmap.h"
+
+#include "common/hashfn.h"
+#include "direct.h"
+#include "store_direct.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#define SEATS_FIRST 4096
+#define SECTIONS_FIRST 16
+#define SECTION_DELETED (-1)
+#define STRANGERS_MAX 8			/* rows of other dates that cost less to read than to skip */
+
+static SavedPlan read_seats = PLAN(
+	"SELECT s.id, s.\"row\", s.col, s.section_id,"
+	" CASE WHEN s.blocked_reason IS NOT NULL THEN coalesce(s.blocked_until, 'infinity')"
+	" ELSE '-infinity' END,"
+	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity')"
+	" FROM concert.seat AS s"
+	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL"
+	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
+	" WHERE s.concert_date_id = $1 AND s.deleted_at IS NULL"
+	" ORDER BY s.\"row\", s.col",
+	UUIDOID);
+
+/* Columns of the tables, as their install pieces have them. */
+enum
+{
+	MAP_SECTION_DELETED = 8
+};
+
+enum
+{
+	MAP_SEAT_ID = 1, MAP_SEAT_SECTION = 3, MAP_SEAT_ROW, MAP_SEAT_COL, MAP_SEAT_BLOCKED_REASON = 7,
+	MAP_SEAT_BLOCKED_UNTIL, MAP_SEAT_DELETED = 10
+};
+
+enum
+{
+	MAP_RESERVATION_SEAT = 4, MAP_RESERVATION_STATUS = 6, MAP_RESERVATION_EXPIRES = 11
+};
+
+/* Where a section is in SeatMap.sections, or SECTION_DELETED. */
+typedef struct SectionEntry
+{
+	pg_uuid_t	id;
+	int			index;
+} SectionEntry;
+
+typedef struct Loading
+{
+	SeatMap    *map;
+	Snapshot	snapshot;
+	bool		is_direct;		/* the statement finds live sections only */
+	HTAB	   *sections;
+	SectionEntry *last_section; /* seats in grid order are mostly of the section before */
+	int			seats_room;
+	int			sections_room;
+} Loading;
+
+static void load_by_statement(Loading *loading, const pg_uuid_t *date_id);
+static void load_directly(Loading *loading, const pg_uuid_t *date_id);
+static void load_reservations(Loading *loading);
+static MapSeat *loading_add(Loading *loading, int section);
+static int	loading_section(Loading *loading, const pg_uuid_t *id);
+static int	loading_add_section(Loading *loading, const pg_uuid_t *id);
+static bool section_lives(Loading *loading, const pg_uuid_t *id);
+
+#define ST_SORT seatmap_sort_by_id
+#define ST_ELEMENT_TYPE int
+#define ST_COMPARE_ARG_TYPE const MapSeat
+#define ST_COMPARE(a, b, seats) uuid_compare(&(seats)[*(a)].id, &(seats)[*(b)].id)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+void
+seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map)
+{
+	Loading		loading = {.map = ret_map, .snapshot = snapshot, .is_direct = store_goes_direct()};
+	HASHCTL		control = {
+		.keysize = sizeof(pg_uuid_t),
+		.entrysize = sizeof(SectionEntry),
+		.hcxt = CurrentMemoryContext
+	};
+
+	*ret_map = (SeatMap) {0};
+	loading.sections = hash_create("concert sections", SECTIONS_FIRST, &control,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (loading.is_direct)
+		load_directly(&loading, date_id);
+	else
+		load_by_statement(&loading, date_id);
+	hash_destroy(loading.sections);
+}
+
+uint64
+seatmap_layout(const SeatMap *map)
+{
+	uint64		digest = 0;
+
+	for (int i = 0; i < map->count; i++)
+		digest = hash_bytes_extended((const unsigned char *) &map->seats[i],
+									 offsetof(MapSeat, section), digest);
+	return digest;
+}
+
+static void
+load_by_statement(Loading *loading, const pg_uuid_t *date_id)
+{
+	int			rows = plan_read_at(&read_seats, PLAN_ARGS(uuid_value(date_id)), loading->snapshot);
+
+	for (int row = 0; row < rows; row++)
+	{
+		pg_uuid_t	section_id = plan_uuid(row, 3);
+		MapSeat    *seat;
+
+		seat = loading_add(loading, loading_section(loading, &section_id));
+		seat->id = plan_uuid(row, 0);
+		seat->row = plan_int32(row, 1);
+		seat->col = plan_int32(row, 2);
+		seat->blocked_until = plan_time(row, 4);
+		seat->is_confirmed = plan_bool(row, 5);
+		seat->expires_at = plan_time(row, 6);
+	}
+}
+
+static void
+load_directly(Loading *loading, const pg_uuid_t *date_id)
+{
+	DirectScan	scan;
+	Datum		key = UUIDPGetDatum(date_id);
+
+	direct_scan_begin(&scan, DIRECT_SEAT_POSITION, loading->snapshot, &key, 1);
+	while (direct_scan_next(&scan, ForwardScanDirection))
+	{
+		pg_uuid_t	section_id;
+		MapSeat    *seat;
+
+		if (!direct_is_null(&scan, MAP_SEAT_DELETED))
+			continue;
+		section_id = direct_uuid(&scan, MAP_SEAT_SECTION);
+		seat = loading_add(loading, loading_section(loading, &section_id));
+		if (seat == NULL)
+			continue;
+		seat->id = direct_uuid(&scan, MAP_SEAT_ID);
+		seat->row = direct_int32(&scan, MAP_SEAT_ROW);
+		seat->col = direct_int32(&scan, MAP_SEAT_COL);
+		if (!direct_is_null(&scan, MAP_SEAT_BLOCKED_REASON))
+			seat->blocked_until = direct_is_null(&scan, MAP_SEAT_BLOCKED_UNTIL) ? DT_NOEND :
+				direct_int64(&scan, MAP_SEAT_BLOCKED_UNTIL);
+	}
+	direct_scan_end(&scan);
+	if (loading->map->count > 0)
+		load_reservations(loading);
+}
+
+/* Both go upwards in id order: the live reservations and the map's seats. */
+static void
+load_reservations(Loading *loading)
+{
+	SeatMap    *map = loading->map;
+	int		   *order = palloc_extended(sizeof(int) * (Size) map->count, MCXT_ALLOC_HUGE);
+	int			next = 0;
+	int			strangers = 0;
+	DirectScan	scan;
+
+	for (int i = 0; i < map->count; i++)
+		order[i] = i;
+	seatmap_sort_by_id(order, map->count, map->seats);
+	direct_scan_begin_from(&scan, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot,
+						   &map->seats[order[0]].id);
+	while (direct_scan_next(&scan, ForwardScanDirection))
+	{
+		pg_uuid_t	seat_id = direct_uuid(&scan, MAP_RESERVATION_SEAT);
+		MapSeat    *seat;
+
+		while (next < map->count && uuid_compare(&map->seats[order[next]].id, &seat_id) < 0)
+			next++;
+		if (next == map->count)
+			break;
+		seat = &map->seats[order[next]];
+		if (uuid_compare(&seat->id, &seat_id) == 0)
+		{
+			seat->is_confirmed = direct_text_is(&scan, MAP_RESERVATION_STATUS, "confirmed");
+			seat->expires_at = direct_int64(&scan, MAP_RESERVATION_EXPIRES);
+			strangers = 0;
+		}
+		else if (++strangers == STRANGERS_MAX)
+		{
+			direct_scan_skip_to(&scan, &seat->id);
+			strangers = 0;
+		}
+	}
+	direct_scan_end(&scan);
+	pfree(order);
+}
+
+/* A seat at the end of the map, neither blocked nor reserved; NULL when its section is deleted. */
+static MapSeat *
+loading_add(Loading *loading, int section)
+{
+	SeatMap    *map = loading->map;
+	MapSeat    *seat;
+
+	if (section == SECTION_DELETED)
+		return NULL;
+	if (map->count == loading->seats_room)
+	{
+		loading->seats_room = Max(loading->seats_room * 2, SEATS_FIRST);
+		map->seats = map->seats == NULL ? palloc(sizeof(MapSeat) * loading->seats_room) :
+			repalloc_huge(map->seats, sizeof(MapSeat) * (Size) loading->seats_room);
+	}
+	seat = &map->seats[map->count++];
+	*seat = (MapSeat) {.section = section, .blocked_until = DT_NOBEGIN, .expires_at = DT_NOBEGIN};
+	return seat;
+}
+
+/* The index of a section in the map, where it is added when it is met for the first time. */
+static int
+loading_section(Loading *loading, const pg_uuid_t *id)
+{
+	SectionEntry *entry = loading->last_section;
+	bool		found = true;
+
+	if (entry == NULL || uuid_compare(&entry->id, id) != 0)
+		entry = hash_search(loading->sections, id, HASH_ENTER, &found);
+	if (!found)
+		entry->index = loading_add_section(loading, id);
+	loading->last_section = entry;
+	return entry->index;
+}
+
+static int
+loading_add_section(Loading *loading, const pg_uuid_t *id)
+{
+	SeatMap    *map = loading->map;
+
+	if (loading->is_direct && !section_lives(loading, id))
+		return SECTION_DELETED;
+	if (map->section_count == loading->sections_room)
+	{
+		loading->sections_room = Max(loading->sections_room * 2, SECTIONS_FIRST);
+		map->sections = map->sections == NULL ?
+			palloc(sizeof(pg_uuid_t) * loading->sections_room) :
+			repalloc(map->sections, sizeof(pg_uuid_t) * loading->sections_room);
+	}
+	map->sections[map->section_count] = *id;
+	return map->section_count++;
+}
+
+static bool
+section_lives(Loading *loading, const pg_uuid_t *id)
+{
+	DirectScan	scan;
+	Datum		key = UUIDPGetDatum(id);
+	bool		lives;
+
+	direct_scan_begin(&scan, DIRECT_SECTION_ID, loading->snapshot, &key, 1);
+	lives = direct_scan_next(&scan, ForwardScanDirection) &&
+		direct_is_null(&scan, MAP_SECTION_DELETED);
+	direct_scan_end(&scan);
+	return lives;
+}
