@@ -46,6 +46,19 @@ mapversion_of(Snapshot snapshot, TimestampTz at)
 	return version;
 }
 
+bool
+mapversion_covers(const MapVersion *a, const MapVersion *b)
+{
+	if (FullTransactionIdPrecedes(a->xmax, b->xmax))
+		return false;
+	for (int i = 0; i < a->xid_count; i++)
+		if (FullTransactionIdPrecedes(a->xids[i], b->xmax) &&
+			bsearch(&a->xids[i], b->xids, b->xid_count, sizeof(FullTransactionId),
+					xid_compare) == NULL)
+			return false;
+	return true;
+}
+
 char *
 mapversion_text(const MapVersion *version, const pg_uuid_t *date_id)
 {

@@ -31,6 +31,9 @@ typedef struct MapVersion
  */
 extern MapVersion mapversion_of(Snapshot snapshot, TimestampTz at);
 
+/* Whether a shows all that b shows. */
+extern bool mapversion_covers(const MapVersion *a, const MapVersion *b);
+
 extern char *mapversion_text(const MapVersion *version, const pg_uuid_t *date_id);
 
 /*

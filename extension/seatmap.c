@@ -20,17 +20,26 @@
 #define SECTION_DELETED (-1)
 #define STRANGERS_MAX 8			/* rows of other dates that cost less to read than to skip */
 
+#define SELECT_SEATS \
+	"SELECT s.id, s.\"row\", s.col, s.section_id," \
+	" CASE WHEN s.blocked_reason IS NOT NULL THEN coalesce(s.blocked_until, 'infinity')" \
+	" ELSE '-infinity' END," \
+	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity')" \
+	" FROM concert.seat AS s" \
+	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL" \
+	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL" \
+	" WHERE s.deleted_at IS NULL AND"
+
 static SavedPlan read_seats = PLAN(
-	"SELECT s.id, s.\"row\", s.col, s.section_id,"
-	" CASE WHEN s.blocked_reason IS NOT NULL THEN coalesce(s.blocked_until, 'infinity')"
-	" ELSE '-infinity' END,"
-	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity')"
-	" FROM concert.seat AS s"
-	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL"
-	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
-	" WHERE s.concert_date_id = $1 AND s.deleted_at IS NULL"
-	" ORDER BY s.\"row\", s.col",
-	UUIDOID);
+	SELECT_SEATS " s.concert_date_id = $1 ORDER BY s.\"row\", s.col", UUIDOID);
+
+static SavedPlan read_some_seats = PLAN(SELECT_SEATS " s.id = ANY ($1)", UUIDARRAYOID);
+
+enum
+{
+	COLUMN_ID, COLUMN_ROW, COLUMN_COL, COLUMN_SECTION, COLUMN_BLOCKED_UNTIL, COLUMN_CONFIRMED,
+	COLUMN_EXPIRES
+};
 
 /* Columns of the tables, as their install pieces have them. */
 enum
@@ -67,6 +76,10 @@ typedef struct Loading
 	int			sections_room;
 } Loading;
 
+static void map_order(SeatMap *map);
+static void map_digest(SeatMap *map);
+static MapSeat *map_find(const SeatMap *map, const pg_uuid_t *id);
+static void seat_set_state(MapSeat *seat, int row);
 static void load_by_statement(Loading *loading, const pg_uuid_t *date_id);
 static void load_directly(Loading *loading, const pg_uuid_t *date_id);
 static void load_reservations(Loading *loading);
@@ -101,36 +114,103 @@ seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map)
 	else
 		load_by_statement(&loading, date_id);
 	hash_destroy(loading.sections);
+	map_order(ret_map);
+	map_digest(ret_map);
+	if (loading.is_direct && ret_map->count > 0)
+		load_reservations(&loading);
 }
 
-uint64
-seatmap_layout(const SeatMap *map)
+/* In id order; a layout was mostly made in grid order, so that the two are the same. */
+static void
+map_order(SeatMap *map)
 {
-	uint64		digest = 0;
-
+	map->by_id = palloc_extended(sizeof(int) * (Size) Max(map->count, 1), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < map->count; i++)
-		digest = hash_bytes_extended((const unsigned char *) &map->seats[i],
-									 offsetof(MapSeat, section), digest);
-	return digest;
+		map->by_id[i] = i;
+	seatmap_sort_by_id(map->by_id, map->count, map->seats);
+}
+
+static void
+map_digest(SeatMap *map)
+{
+	map->layout = 0;
+	for (int i = 0; i < map->count; i++)
+		map->layout = hash_bytes_extended((const unsigned char *) &map->seats[i],
+										  offsetof(MapSeat, section), map->layout);
+}
+
+/* NULL when the map has no such seat. */
+static MapSeat *
+map_find(const SeatMap *map, const pg_uuid_t *id)
+{
+	int			low = 0;
+	int			high = map->count;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		MapSeat    *seat = &map->seats[map->by_id[middle]];
+		int			order = uuid_compare(&seat->id, id);
+
+		if (order == 0)
+			return seat;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool
+seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot snapshot)
+{
+	int			rows = plan_read_at(&read_some_seats, PLAN_ARGS(uuid_array_value(seat_ids, count)),
+									snapshot);
+
+	if (rows != count)
+		return false;
+	for (int row = 0; row < rows; row++)
+	{
+		pg_uuid_t	id = plan_uuid(row, COLUMN_ID);
+
+		if (map_find(map, &id) == NULL)
+			return false;
+	}
+	for (int row = 0; row < rows; row++)
+	{
+		pg_uuid_t	id = plan_uuid(row, COLUMN_ID);
+
+		seat_set_state(map_find(map, &id), row);
+	}
+	return true;
+}
+
+/* From a row of either statement. */
+static void
+seat_set_state(MapSeat *seat, int row)
+{
+	seat->blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL);
+	seat->is_confirmed = plan_bool(row, COLUMN_CONFIRMED);
+	seat->expires_at = plan_time(row, COLUMN_EXPIRES);
 }
 
 static void
 load_by_statement(Loading *loading, const pg_uuid_t *date_id)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int			rows = plan_read_at(&read_seats, PLAN_ARGS(uuid_value(date_id)), loading->snapshot);
 
+	MemoryContextSwitchTo(context);
 	for (int row = 0; row < rows; row++)
 	{
-		pg_uuid_t	section_id = plan_uuid(row, 3);
-		MapSeat    *seat;
+		pg_uuid_t	section_id = plan_uuid(row, COLUMN_SECTION);
+		MapSeat    *seat = loading_add(loading, loading_section(loading, &section_id));
 
-		seat = loading_add(loading, loading_section(loading, &section_id));
-		seat->id = plan_uuid(row, 0);
-		seat->row = plan_int32(row, 1);
-		seat->col = plan_int32(row, 2);
-		seat->blocked_until = plan_time(row, 4);
-		seat->is_confirmed = plan_bool(row, 5);
-		seat->expires_at = plan_time(row, 6);
+		seat->id = plan_uuid(row, COLUMN_ID);
+		seat->row = plan_int32(row, COLUMN_ROW);
+		seat->col = plan_int32(row, COLUMN_COL);
+		seat_set_state(seat, row);
 	}
 }
 
@@ -160,8 +240,6 @@ load_directly(Loading *loading, const pg_uuid_t *date_id)
 				direct_int64(&scan, MAP_SEAT_BLOCKED_UNTIL);
 	}
 	direct_scan_end(&scan);
-	if (loading->map->count > 0)
-		load_reservations(loading);
 }
 
 /* Both go upwards in id order: the live reservations and the map's seats. */
@@ -169,26 +247,22 @@ static void
 load_reservations(Loading *loading)
 {
 	SeatMap    *map = loading->map;
-	int		   *order = palloc_extended(sizeof(int) * (Size) map->count, MCXT_ALLOC_HUGE);
 	int			next = 0;
 	int			strangers = 0;
 	DirectScan	scan;
 
-	for (int i = 0; i < map->count; i++)
-		order[i] = i;
-	seatmap_sort_by_id(order, map->count, map->seats);
 	direct_scan_begin_from(&scan, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot,
-						   &map->seats[order[0]].id);
+						   &map->seats[map->by_id[0]].id);
 	while (direct_scan_next(&scan, ForwardScanDirection))
 	{
 		pg_uuid_t	seat_id = direct_uuid(&scan, MAP_RESERVATION_SEAT);
 		MapSeat    *seat;
 
-		while (next < map->count && uuid_compare(&map->seats[order[next]].id, &seat_id) < 0)
+		while (next < map->count && uuid_compare(&map->seats[map->by_id[next]].id, &seat_id) < 0)
 			next++;
 		if (next == map->count)
 			break;
-		seat = &map->seats[order[next]];
+		seat = &map->seats[map->by_id[next]];
 		if (uuid_compare(&seat->id, &seat_id) == 0)
 		{
 			seat->is_confirmed = direct_text_is(&scan, MAP_RESERVATION_STATUS, "confirmed");
@@ -202,7 +276,6 @@ load_reservations(Loading *loading)
 		}
 	}
 	direct_scan_end(&scan);
-	pfree(order);
 }
 
 /* A seat at the end of the map, neither blocked nor reserved; NULL when its section is deleted. */

@@ -35,17 +35,28 @@ typedef struct SeatMap
 {
 	int			count;
 	MapSeat    *seats;			/* the live seats of live sections, by (row, col) */
+	int		   *by_id;			/* indexes of the seats in id order */
 	int			section_count;
 	pg_uuid_t  *sections;
+	uint64		layout;			/* a digest of id, row and col of every seat in grid order */
 } SeatMap;
 
 /*
- * Loads the map of a date as the snapshot, which must be registered or active, sees it; a date
- * that is unknown has no seats. The result is in the current memory context, some 64 bytes a
- * seat. The states may be judged at any later time, as long as nothing else is known to have
- * changed.
+ * The map of a date as the snapshot, which must be registered or active, sees it; a date that is
+ * unknown has no seats. Called between plan_begin() and plan_end().
+ *
+ * seatmap_get() answers from what this backend has kept, brought up to date by the history of
+ * the acts since; it is the caller's to read until the next call. seatmap_load() reads it all, into
+ * the current memory context, 52 bytes a seat.
  */
+extern const SeatMap *seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot);
 extern void seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
+
+/*
+ * Reads some seats of the map again, under a later snapshot. False, and nothing done, when one
+ * is not, or no longer, in the layout.
+ */
+extern bool seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot snapshot);
 
 /* A pending whose time is over, and a block that has ended, leave the seat free. */
 static inline SeatState
@@ -57,11 +68,5 @@ seatmap_state(const MapSeat *seat, TimestampTz now)
 		return SEAT_SOLD;
 	return seat->expires_at > now ? SEAT_PENDING : SEAT_FREE;
 }
-
-/*
- * What tells one layout from another: a digest of the id, row and col of every seat in grid
- * order.
- */
-extern uint64 seatmap_layout(const SeatMap *map);
 
 #endif							/* CONCERT_SEATMAP_H */

@@ -10,33 +10,16 @@
  */
 #include "errors.h"
 
-#include "access/xact.h"
-#include "mapversion.h"
+#include "mapacts.h"
 #include "seatmap.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
-#include "utils/xid8.h"
 
 #define BITS_PER_SEAT 2
 #define SEATS_PER_BYTE (BITS_PER_BYTE / BITS_PER_SEAT)
-#define CHANGES_MAX 10000		/* acts, and seats; with more, reading all anew costs less */
 
 PG_FUNCTION_INFO_V1(concert_seat_map_packed);
 PG_FUNCTION_INFO_V1(concert_seat_map_changes);
-
-static SavedPlan find_own_act = PLAN(
-	"SELECT 1 FROM concert.history WHERE concert_date_id = $1 AND xid = $2 LIMIT 1",
-	UUIDOID, XID8OID);
-
-/* All acts of the house but blocks have to do with the layout. */
-static SavedPlan find_acts = PLAN(
-	"SELECT acts.seat_ids,"
-	" acts.booking_id IS NULL AND acts.action NOT IN ('blocked', 'unblocked')"
-	" FROM (SELECT * FROM concert.history WHERE concert_date_id = $1 AND xid >= $2"
-	"  UNION ALL SELECT * FROM concert.history WHERE concert_date_id = $1 AND xid = ANY ($3))"
-	" AS acts LIMIT $4",
-	UUIDOID, XID8OID, XID8ARRAYOID, INT4OID);
 
 /* The seats named, and those whose pending or block ended in the time from $3 to $4. */
 static SavedPlan find_changes = PLAN(
@@ -56,9 +39,6 @@ static bytea *pack_states(const SeatMap *map, TimestampTz now);
 static NullableDatum version_now(const pg_uuid_t *date_id, TimestampTz now);
 static bool changes_append(StringInfo out, const pg_uuid_t *date_id, const MapVersion *since,
 						   TimestampTz now);
-static int	acts_find(const pg_uuid_t *date_id, const MapVersion *since, bool *ret_layout_changed);
-static pg_uuid_t *acts_seats(int acts, int *ret_count);
-static Datum xid8_array(const FullTransactionId *xids, int count);
 
 Datum
 concert_seat_map_packed(PG_FUNCTION_ARGS)
@@ -66,18 +46,18 @@ concert_seat_map_packed(PG_FUNCTION_ARGS)
 	static const char *const names[] = {"concert_date_id"};
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 	const pg_uuid_t *date_id;
-	SeatMap		map;
+	const SeatMap *map;
 	Datum		answer;
 
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
 	plan_begin();
-	seatmap_load(date_id, GetActiveSnapshot(), &map);
+	map = seatmap_get(date_id, GetActiveSnapshot());
 	answer = answer_row(fcinfo, (NullableDatum[]){
 		version_now(date_id, now),
-		text_value(psprintf("%016llx", (unsigned long long) seatmap_layout(&map))),
-		value(Int32GetDatum(map.count)),
-		value(PointerGetDatum(pack_states(&map, now)))}, 4);
+		text_value(psprintf("%016llx", (unsigned long long) map->layout)),
+		value(Int32GetDatum(map->count)),
+		value(PointerGetDatum(pack_states(map, now)))}, 4);
 	answer = SPI_datumTransfer(answer, false, -1);
 	plan_end();
 	PG_RETURN_DATUM(answer);
@@ -98,21 +78,16 @@ pack_states(const SeatMap *map, TimestampTz now)
 	return packed;
 }
 
-/*
- * The version of the calling statement's snapshot. There is none while the map shows acts of the
- * caller's own transaction: it may yet undo them, to a savepoint, and nothing would tell.
- */
+/* The version of what the calling statement's snapshot shows, if it can be gone on from. */
 static NullableDatum
 version_now(const pg_uuid_t *date_id, TimestampTz now)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
-	FullTransactionId own = GetTopFullTransactionIdIfAny();
-	MapVersion	version = mapversion_of(snapshot, now);
+	MapVersion	version;
 
-	if (FullTransactionIdIsValid(own) &&
-		plan_read_at(&find_own_act, PLAN_ARGS(uuid_value(date_id),
-											  value(FullTransactionIdGetDatum(own))), snapshot) > 0)
+	if (mapacts_has_own(date_id, snapshot))
 		return null_value();
+	version = mapversion_of(snapshot, now);
 	return text_value(mapversion_text(&version, date_id));
 }
 
@@ -150,21 +125,18 @@ concert_seat_map_changes(PG_FUNCTION_ARGS)
 static bool
 changes_append(StringInfo out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
 {
-	bool		layout_changed;
-	int			acts = acts_find(date_id, since, &layout_changed);
 	int			count;
 	pg_uuid_t  *seats;
 
-	if (layout_changed || acts > CHANGES_MAX)
+	if (!mapacts_since(date_id, since, GetActiveSnapshot(), &seats, &count))
 		return false;
-	seats = acts_seats(acts, &count);
 	count = plan_read_at(&find_changes,
 						 PLAN_ARGS(uuid_value(date_id), uuid_array_value(seats, count),
 								   value(TimestampTzGetDatum(Min(since->at, now))),
 								   value(TimestampTzGetDatum(Max(since->at, now))),
-								   value(Int32GetDatum(CHANGES_MAX + 1))),
+								   value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
 						 GetActiveSnapshot());
-	if (count > CHANGES_MAX)
+	if (count > MAP_CHANGES_MAX)
 		return false;
 	appendStringInfoChar(out, '[');
 	for (int i = 0; i < count; i++)
@@ -179,57 +151,4 @@ changes_append(StringInfo out, const pg_uuid_t *date_id, const MapVersion *since
 	}
 	appendStringInfoChar(out, ']');
 	return true;
-}
-
-static int
-acts_find(const pg_uuid_t *date_id, const MapVersion *since, bool *ret_layout_changed)
-{
-	int			acts = plan_read_at(&find_acts,
-									PLAN_ARGS(uuid_value(date_id),
-											  value(FullTransactionIdGetDatum(since->xmax)),
-											  value(xid8_array(since->xids, since->xid_count)),
-											  value(Int32GetDatum(CHANGES_MAX + 1))),
-									GetActiveSnapshot());
-
-	*ret_layout_changed = false;
-	for (int i = 0; i < acts; i++)
-		*ret_layout_changed = *ret_layout_changed || plan_bool(i, 1);
-	return acts;
-}
-
-/* The seats of the acts just found, some more than once. */
-static pg_uuid_t *
-acts_seats(int acts, int *ret_count)
-{
-	int			room = 0;
-	pg_uuid_t  *seats;
-
-	for (int i = 0; i < acts; i++)
-	{
-		const ArrayType *act = DatumGetArrayTypeP(plan_datum(i, 0));
-
-		room += ArrayGetNItems(ARR_NDIM(act), ARR_DIMS(act));
-	}
-	seats = palloc(sizeof(pg_uuid_t) * Max(room, 1));
-	*ret_count = 0;
-	for (int i = 0; i < acts; i++)
-	{
-		const ArrayType *act = DatumGetArrayTypeP(plan_datum(i, 0));
-		int			count = ArrayGetNItems(ARR_NDIM(act), ARR_DIMS(act));
-
-		memcpy(&seats[*ret_count], ARR_DATA_PTR(act), sizeof(pg_uuid_t) * count);
-		*ret_count += count;
-	}
-	return seats;
-}
-
-static Datum
-xid8_array(const FullTransactionId *xids, int count)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * Max(count, 1));
-
-	for (int i = 0; i < count; i++)
-		elements[i] = FullTransactionIdGetDatum(xids[i]);
-	return PointerGetDatum(construct_array(elements, count, XID8OID, sizeof(FullTransactionId),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
