@@ -10,11 +10,15 @@
  */
 #include "errors.h"
 
+#include "json.h"
 #include "mapacts.h"
+#include "mb/pg_wchar.h"
 #include "seatmap.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
+#define SINCE_HOURS_MAX 24		/* history is purged, but never that soon */
+#define SHOWN_BYTES_MAX 100		/* of what is no version, in the error */
 #define BITS_PER_SEAT 2
 #define SEATS_PER_BYTE (BITS_PER_BYTE / BITS_PER_SEAT)
 
@@ -37,8 +41,8 @@ static SavedPlan find_changes = PLAN(
 
 static bytea *pack_states(const SeatMap *map, TimestampTz now);
 static NullableDatum version_now(const pg_uuid_t *date_id, TimestampTz now);
-static bool changes_append(StringInfo out, const pg_uuid_t *date_id, const MapVersion *since,
-						   TimestampTz now);
+static bool changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since,
+						 TimestampTz now);
 
 Datum
 concert_seat_map_packed(PG_FUNCTION_ARGS)
@@ -96,34 +100,36 @@ concert_seat_map_changes(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id", "since_version"};
 	TimestampTz now = GetCurrentStatementStartTimestamp();
-	char	   *given;
 	const pg_uuid_t *date_id;
+	char	   *given;
 	MapVersion	since;
-	StringInfoData seats;
-	NullableDatum version = null_value();
-	bool		is_anew;
+	Json		seats = {0};
+	NullableDatum columns[] = {value(BoolGetDatum(true)), null_value(), null_value()};
+	Datum		answer;
 
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
 	given = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	initStringInfo(&seats);
 	if (!mapversion_parse(given, date_id, &since))
-		error_invalid("since_version", given, "a version of seat_map_packed() or seat_map_changes()");
+		error_invalid("since_version",
+					  pnstrdup(given, pg_mbcliplen(given, strlen(given), SHOWN_BYTES_MAX)),
+					  "a version of seat_map_packed() or seat_map_changes()");
 	plan_begin();
-	is_anew = !since.is_ours || !changes_append(&seats, date_id, &since, now);
-	if (!is_anew)
-		version = version_now(date_id, now);
-	if (!version.isnull)
-		version.value = SPI_datumTransfer(version.value, false, -1);
+	if (since.is_ours && now - since.at < SINCE_HOURS_MAX * USECS_PER_HOUR &&
+		changes_tell(&seats, date_id, &since, now))
+	{
+		columns[0] = value(BoolGetDatum(false));
+		columns[1] = version_now(date_id, now);
+		columns[2] = value(JsonbPGetDatum(json_finish(&seats)));
+	}
+	answer = SPI_datumTransfer(answer_row(fcinfo, columns, lengthof(columns)), false, -1);
 	plan_end();
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(is_anew)), version,
-		is_anew ? null_value() : value(answer_jsonb(&seats))}, 3);
+	PG_RETURN_DATUM(answer);
 }
 
 /* False when the map must be read anew. */
 static bool
-changes_append(StringInfo out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
+changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
 {
 	int			count;
 	pg_uuid_t  *seats;
@@ -138,17 +144,20 @@ changes_append(StringInfo out, const pg_uuid_t *date_id, const MapVersion *since
 						 GetActiveSnapshot());
 	if (count > MAP_CHANGES_MAX)
 		return false;
-	appendStringInfoChar(out, '[');
+	json_begin_array(out);
 	for (int i = 0; i < count; i++)
 	{
 		pg_uuid_t	seat_id = plan_uuid(i, 0);
 
 		if (plan_bool(i, 4))
 			return false;
-		appendStringInfo(out, "%s{\"seat_id\": \"%s\", \"row\": %d, \"col\": %d, \"state\": \"%s\"}",
-						 i > 0 ? ", " : "", uuid_text(&seat_id), plan_int32(i, 1),
-						 plan_int32(i, 2), plan_text(i, 3));
+		json_begin_object(out);
+		json_add_uuid(out, "seat_id", &seat_id);
+		json_add_int64(out, "row", plan_int32(i, 1));
+		json_add_int64(out, "col", plan_int32(i, 2));
+		json_add_text(out, "state", plan_text(i, 3));
+		json_end_object(out);
 	}
-	appendStringInfoChar(out, ']');
+	json_end_array(out);
 	return true;
 }

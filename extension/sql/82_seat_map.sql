@@ -20,7 +20,7 @@ COMMENT ON TYPE concert.seat_map_changes_answer IS 'the answer of seat_map_chang
 -- Reads only: what the calling statement's snapshot shows, judged at the statement's time.
 -- Errors: 22004 NULL. Example: SELECT * FROM concert.seat_map_packed(:date);
 CREATE FUNCTION concert.seat_map_packed(concert_date_id uuid) RETURNS concert.seat_map_packed_answer
-    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_seat_map_packed';
 COMMENT ON FUNCTION concert.seat_map_packed(uuid) IS 'the state of every seat of a date in two bits, in grid order, with a version';
 REVOKE ALL ON FUNCTION concert.seat_map_packed(uuid) FROM PUBLIC;
@@ -32,13 +32,13 @@ GRANT EXECUTE ON FUNCTION concert.seat_map_packed(uuid) TO concert_reader;
 -- has ended by the clock, and some perhaps that changed and changed back. version is the new one; NULL
 -- as in seat_map_packed().
 -- anew: read seat_map_packed() again, and seat_map() if its layout is another one. Seats were added, deleted or
--- restored, more than 10,000 have changed, or the version is of another date or database, or of a time before
+-- restored, more than 10,000 have changed, or the version is older than a day, of another date or database, or of a time before
 -- a restore or failover. version and seats are NULL then.
 -- Reads only, as seat_map_packed() does. Errors: 22004 NULL, 22023 what is not a version.
 -- Example: SELECT * FROM concert.seat_map_changes(:date, :version);
 CREATE FUNCTION concert.seat_map_changes(concert_date_id uuid, since_version text)
     RETURNS concert.seat_map_changes_answer
-    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_seat_map_changes';
 COMMENT ON FUNCTION concert.seat_map_changes(uuid, text) IS 'the seats of a date that have changed since a version, as they stand now';
 REVOKE ALL ON FUNCTION concert.seat_map_changes(uuid, text) FROM PUBLIC;
