@@ -18,6 +18,11 @@ INSERT INTO concert.reservation (booking_id, concert_date_id, seat_id, user_id, 
 SELECT concert.uuid7(), concert_date_id, id, concert.uuid7(), 'confirmed', 5000, 'PTS', 1, now(), now(), now(), now()
 FROM concert.seat WHERE (row + col) % 2 = 0 ORDER BY random();
 COMMIT;
+-- Dates of one seat: as many as a backend keeps maps, so that reading them has it read the house from the tables again.
+CREATE TABLE other AS
+SELECT concert.create_concert_date(concert.create_concert('Other ' || n), now() + interval '1 year') AS date
+FROM generate_series(1, 4) AS n;
+SELECT concert.add_seats(date, concert.create_section(date, 'Other', 5000), 1, ARRAY[1]) FROM other \g /dev/null
 -- What a client of a second ago has missed: fifty bookings.
 CREATE TABLE client AS SELECT date, (concert.seat_map_packed(date)).version FROM house WHERE n = 2;
 SELECT concert.reserve(s.concert_date_id, array_agg(s.id), concert.uuid7())
