@@ -261,6 +261,7 @@ direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapsho
 					   const pg_uuid_t *from)
 {
 	scan_open(ret_scan, index, snapshot, 1);
+	ret_scan->scan->xs_want_itup = true;
 	direct_scan_skip_to(ret_scan, from);
 }
 
@@ -271,6 +272,27 @@ direct_scan_skip_to(DirectScan *scan, const pg_uuid_t *from)
 
 	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_UUID_GE, UUIDPGetDatum(from));
 	index_rescan(scan->scan, &key, 1, NULL, 0);
+}
+
+bool
+direct_scan_next_entry(DirectScan *scan, pg_uuid_t *ret_key, ItemPointer ret_place)
+{
+	ItemPointer place = index_getnext_tid(scan->scan, ForwardScanDirection);
+	bool		isnull;
+
+	if (place == NULL)
+		return false;
+	*ret_place = *place;
+	*ret_key = *DatumGetUUIDP(index_getattr(scan->scan->xs_itup, 1, scan->scan->xs_itupdesc,
+											&isnull));
+	return true;
+}
+
+bool
+direct_scan_fetch(DirectScan *scan, ItemPointer place)
+{
+	scan->scan->xs_heaptid = *place;
+	return index_fetch_heap(scan->scan, scan->slot);
 }
 
 bool

@@ -55,7 +55,7 @@ enum
 
 enum
 {
-	MAP_RESERVATION_SEAT = 4, MAP_RESERVATION_STATUS = 6, MAP_RESERVATION_EXPIRES = 11
+	MAP_RESERVATION_STATUS = 6, MAP_RESERVATION_EXPIRES = 11
 };
 
 /* Where a section is in SeatMap.sections, or SECTION_DELETED. */
@@ -78,7 +78,6 @@ typedef struct Loading
 
 static void map_order(SeatMap *map);
 static void map_digest(SeatMap *map);
-static MapSeat *map_find(const SeatMap *map, const pg_uuid_t *id);
 static void seat_set_state(MapSeat *seat, int row);
 static void load_by_statement(Loading *loading, const pg_uuid_t *date_id);
 static void load_directly(Loading *loading, const pg_uuid_t *date_id);
@@ -88,6 +87,13 @@ static int	loading_section(Loading *loading, const pg_uuid_t *id);
 static int	loading_add_section(Loading *loading, const pg_uuid_t *id);
 static bool section_lives(Loading *loading, const pg_uuid_t *id);
 
+/* An entry of the index of live reservations: of which of the map's seats, and where its row is. */
+typedef struct LiveEntry
+{
+	ItemPointerData place;
+	int			seat;
+} LiveEntry;
+
 #define ST_SORT seatmap_sort_by_id
 #define ST_ELEMENT_TYPE int
 #define ST_COMPARE_ARG_TYPE const MapSeat
@@ -95,6 +101,15 @@ static bool section_lives(Loading *loading, const pg_uuid_t *id);
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
+
+#define ST_SORT seatmap_sort_by_place
+#define ST_ELEMENT_TYPE LiveEntry
+#define ST_COMPARE(a, b) ItemPointerCompare(&(a)->place, &(b)->place)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static LiveEntry *load_entries(DirectScan *scan, const SeatMap *map, int *ret_count);
 
 void
 seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map)
@@ -139,9 +154,8 @@ map_digest(SeatMap *map)
 										  offsetof(MapSeat, section), map->layout);
 }
 
-/* NULL when the map has no such seat. */
-static MapSeat *
-map_find(const SeatMap *map, const pg_uuid_t *id)
+MapSeat *
+seatmap_find(const SeatMap *map, const pg_uuid_t *id)
 {
 	int			low = 0;
 	int			high = map->count;
@@ -174,14 +188,14 @@ seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot sna
 	{
 		pg_uuid_t	id = plan_uuid(row, COLUMN_ID);
 
-		if (map_find(map, &id) == NULL)
+		if (seatmap_find(map, &id) == NULL)
 			return false;
 	}
 	for (int row = 0; row < rows; row++)
 	{
 		pg_uuid_t	id = plan_uuid(row, COLUMN_ID);
 
-		seat_set_state(map_find(map, &id), row);
+		seat_set_state(seatmap_find(map, &id), row);
 	}
 	return true;
 }
@@ -242,40 +256,68 @@ load_directly(Loading *loading, const pg_uuid_t *date_id)
 	direct_scan_end(&scan);
 }
 
-/* Both go upwards in id order: the live reservations and the map's seats. */
+/* The entries tell whose rows there are; the rows are fetched as they lie in the table. */
 static void
 load_reservations(Loading *loading)
 {
 	SeatMap    *map = loading->map;
-	int			next = 0;
-	int			strangers = 0;
 	DirectScan	scan;
+	int			count;
+	LiveEntry  *entries;
 
 	direct_scan_begin_from(&scan, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot,
 						   &map->seats[map->by_id[0]].id);
-	while (direct_scan_next(&scan, ForwardScanDirection))
+	entries = load_entries(&scan, map, &count);
+	seatmap_sort_by_place(entries, count);
+	for (int i = 0; i < count; i++)
 	{
-		pg_uuid_t	seat_id = direct_uuid(&scan, MAP_RESERVATION_SEAT);
-		MapSeat    *seat;
+		MapSeat    *seat = &map->seats[entries[i].seat];
 
-		while (next < map->count && uuid_compare(&map->seats[map->by_id[next]].id, &seat_id) < 0)
+		if (!direct_scan_fetch(&scan, &entries[i].place))
+			continue;
+		seat->is_confirmed = direct_text_is(&scan, MAP_RESERVATION_STATUS, "confirmed");
+		seat->expires_at = direct_int64(&scan, MAP_RESERVATION_EXPIRES);
+	}
+	direct_scan_end(&scan);
+	pfree(entries);
+}
+
+/* Both go upwards in id order: the index of live reservations and the map's seats. */
+static LiveEntry *
+load_entries(DirectScan *scan, const SeatMap *map, int *ret_count)
+{
+	int			room = map->count;
+	LiveEntry  *entries = palloc_extended(sizeof(LiveEntry) * (Size) room, MCXT_ALLOC_HUGE);
+	int			next = 0;
+	int			strangers = 0;
+	pg_uuid_t	seat_id;
+	ItemPointerData place;
+
+	*ret_count = 0;
+	while (direct_scan_next_entry(scan, &seat_id, &place))
+	{
+		int			order = 0;
+
+		while (next < map->count &&
+			   (order = uuid_compare(&map->seats[map->by_id[next]].id, &seat_id)) < 0)
 			next++;
 		if (next == map->count)
 			break;
-		seat = &map->seats[map->by_id[next]];
-		if (uuid_compare(&seat->id, &seat_id) == 0)
+		if (order > 0)
 		{
-			seat->is_confirmed = direct_text_is(&scan, MAP_RESERVATION_STATUS, "confirmed");
-			seat->expires_at = direct_int64(&scan, MAP_RESERVATION_EXPIRES);
-			strangers = 0;
+			if (++strangers == STRANGERS_MAX)
+			{
+				direct_scan_skip_to(scan, &map->seats[map->by_id[next]].id);
+				strangers = 0;
+			}
+			continue;
 		}
-		else if (++strangers == STRANGERS_MAX)
-		{
-			direct_scan_skip_to(&scan, &seat->id);
-			strangers = 0;
-		}
+		if (*ret_count == room)
+			entries = repalloc_huge(entries, sizeof(LiveEntry) * (Size) (room *= 2));
+		entries[(*ret_count)++] = (LiveEntry) {.place = place, .seat = map->by_id[next]};
+		strangers = 0;
 	}
-	direct_scan_end(&scan);
+	return entries;
 }
 
 /* A seat at the end of the map, neither blocked nor reserved; NULL when its section is deleted. */

@@ -46,11 +46,16 @@ typedef struct SeatMap
  * unknown has no seats. Called between plan_begin() and plan_end().
  *
  * seatmap_get() answers from what this backend has kept, brought up to date by the history of
- * the acts since; it is the caller's to read until the next call. seatmap_load() reads it all, into
- * the current memory context, 52 bytes a seat.
+ * the acts since; it is the caller's to read until the next call. seatmap_get_kept() does not
+ * load what is not kept: NULL. seatmap_load() reads it all, into the current memory context, 52
+ * bytes a seat.
  */
 extern const SeatMap *seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot);
+extern const SeatMap *seatmap_get_kept(const pg_uuid_t *date_id, Snapshot snapshot);
 extern void seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
+
+/* NULL when the map has no such seat. */
+extern MapSeat *seatmap_find(const SeatMap *map, const pg_uuid_t *id);
 
 /*
  * Reads some seats of the map again, under a later snapshot. False, and nothing done, when one

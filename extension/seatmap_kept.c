@@ -32,6 +32,8 @@ static KeptMap kept_maps[KEPT_MAPS_MAX];
 static uint64 uses;
 
 static KeptMap *kept_find(const pg_uuid_t *date_id);
+static bool kept_is_for(const KeptMap *kept, const pg_uuid_t *date_id, Snapshot snapshot,
+						const MapVersion *version);
 static bool kept_bring_up(KeptMap *kept, Snapshot snapshot, const MapVersion *version);
 static const SeatMap *map_load(const pg_uuid_t *date_id, Snapshot snapshot,
 							   const MapVersion *version, bool is_kept);
@@ -40,23 +42,41 @@ static void version_keep(KeptMap *kept, const MapVersion *version);
 static void kept_drop(KeptMap *kept);
 static Oid	history_oid(void);
 
-/*
- * A snapshot that is older than what is kept, or shows what the caller's own transaction may yet
- * undo, is read for itself.
- */
 const SeatMap *
 seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot)
 {
 	MapVersion	version = mapversion_of(snapshot, GetCurrentStatementStartTimestamp());
 	KeptMap    *kept = kept_find(date_id);
 
-	if (mapacts_has_own(date_id, snapshot) ||
-		(kept != NULL && !mapversion_covers(&version, &kept->version)))
+	if (!kept_is_for(kept, date_id, snapshot, &version))
 		return map_load(date_id, snapshot, &version, false);
 	if (kept == NULL || !kept_bring_up(kept, snapshot, &version))
 		return map_load(date_id, snapshot, &version, true);
-	kept->used = ++uses;
 	return &kept->map;
+}
+
+const SeatMap *
+seatmap_get_kept(const pg_uuid_t *date_id, Snapshot snapshot)
+{
+	MapVersion	version = mapversion_of(snapshot, GetCurrentStatementStartTimestamp());
+	KeptMap    *kept = kept_find(date_id);
+
+	if (kept == NULL || !kept_is_for(kept, date_id, snapshot, &version) ||
+		!kept_bring_up(kept, snapshot, &version))
+		return NULL;
+	return &kept->map;
+}
+
+/*
+ * A snapshot that is older than what is kept, or shows what the caller's own transaction may yet
+ * undo, is read for itself.
+ */
+static bool
+kept_is_for(const KeptMap *kept, const pg_uuid_t *date_id, Snapshot snapshot,
+			const MapVersion *version)
+{
+	return (kept == NULL || mapversion_covers(version, &kept->version)) &&
+		!mapacts_has_own(date_id, snapshot);
 }
 
 /* The date's map, unless it is too old. */
@@ -88,6 +108,7 @@ kept_bring_up(KeptMap *kept, Snapshot snapshot, const MapVersion *version)
 	if (count > 0 && !seatmap_refresh(&kept->map, seat_ids, count, snapshot))
 		return false;
 	version_keep(kept, version);
+	kept->used = ++uses;
 	return true;
 }
 

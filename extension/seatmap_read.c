@@ -39,10 +39,22 @@ static SavedPlan find_changes = PLAN(
 	" ORDER BY s.\"row\", s.col LIMIT $5",
 	UUIDOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID);
 
+static const char *const state_names[] = {
+	[SEAT_FREE] = "free",
+	[SEAT_PENDING] = "pending",
+	[SEAT_SOLD] = "sold",
+	[SEAT_BLOCKED] = "blocked"
+};
+
 static bytea *pack_states(const SeatMap *map, TimestampTz now);
 static NullableDatum version_now(const pg_uuid_t *date_id, TimestampTz now);
 static bool changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since,
 						 TimestampTz now);
+static bool changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int count,
+						   TimestampTz since, TimestampTz now);
+static bool changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids,
+								 int count, TimestampTz since, TimestampTz now);
+static void change_add(Json *out, const pg_uuid_t *seat_id, int row, int col, const char *state);
 
 Datum
 concert_seat_map_packed(PG_FUNCTION_ARGS)
@@ -127,37 +139,90 @@ concert_seat_map_changes(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(answer);
 }
 
-/* False when the map must be read anew. */
+/*
+ * False when the map must be read anew. Where this backend keeps the map, which others' calls
+ * have brought up to date, the seats need not be read.
+ */
 static bool
 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
 {
+	const SeatMap *map;
+	pg_uuid_t  *seat_ids;
 	int			count;
-	pg_uuid_t  *seats;
+	bool		is_told;
 
-	if (!mapacts_since(date_id, since, GetActiveSnapshot(), &seats, &count))
-		return false;
-	count = plan_read_at(&find_changes,
-						 PLAN_ARGS(uuid_value(date_id), uuid_array_value(seats, count),
-								   value(TimestampTzGetDatum(Min(since->at, now))),
-								   value(TimestampTzGetDatum(Max(since->at, now))),
-								   value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
-						 GetActiveSnapshot());
-	if (count > MAP_CHANGES_MAX)
+	if (!mapacts_since(date_id, since, GetActiveSnapshot(), &seat_ids, &count))
 		return false;
 	json_begin_array(out);
+	map = seatmap_get_kept(date_id, GetActiveSnapshot());
+	is_told = map != NULL ? changes_of_map(out, map, seat_ids, count, since->at, now) :
+		changes_by_statement(out, date_id, seat_ids, count, since->at, now);
+	json_end_array(out);
+	return is_told;
+}
+
+static bool
+changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int count,
+			   TimestampTz since, TimestampTz now)
+{
+	bool	   *is_changed = palloc0(map->count);
+	TimestampTz from = Min(since, now);
+	TimestampTz to = Max(since, now);
+	int			told = 0;
+
 	for (int i = 0; i < count; i++)
 	{
-		pg_uuid_t	seat_id = plan_uuid(i, 0);
+		const MapSeat *seat = seatmap_find(map, &seat_ids[i]);
 
-		if (plan_bool(i, 4))
+		if (seat == NULL)
 			return false;
-		json_begin_object(out);
-		json_add_uuid(out, "seat_id", &seat_id);
-		json_add_int64(out, "row", plan_int32(i, 1));
-		json_add_int64(out, "col", plan_int32(i, 2));
-		json_add_text(out, "state", plan_text(i, 3));
-		json_end_object(out);
+		is_changed[seat - map->seats] = true;
 	}
-	json_end_array(out);
+	for (int i = 0; i < map->count; i++)
+	{
+		const MapSeat *seat = &map->seats[i];
+
+		if (!is_changed[i] && seatmap_state(seat, from) == seatmap_state(seat, to))
+			continue;
+		if (told++ == MAP_CHANGES_MAX)
+			return false;
+		change_add(out, &seat->id, seat->row, seat->col, state_names[seatmap_state(seat, now)]);
+	}
 	return true;
+}
+
+static bool
+changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids, int count,
+					 TimestampTz since, TimestampTz now)
+{
+	int			rows = plan_read_at(&find_changes,
+									PLAN_ARGS(uuid_value(date_id),
+											  uuid_array_value(seat_ids, count),
+											  value(TimestampTzGetDatum(Min(since, now))),
+											  value(TimestampTzGetDatum(Max(since, now))),
+											  value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
+									GetActiveSnapshot());
+
+	if (rows > MAP_CHANGES_MAX)
+		return false;
+	for (int row = 0; row < rows; row++)
+	{
+		pg_uuid_t	seat_id = plan_uuid(row, 0);
+
+		if (plan_bool(row, 4))
+			return false;
+		change_add(out, &seat_id, plan_int32(row, 1), plan_int32(row, 2), plan_text(row, 3));
+	}
+	return true;
+}
+
+static void
+change_add(Json *out, const pg_uuid_t *seat_id, int row, int col, const char *state)
+{
+	json_begin_object(out);
+	json_add_uuid(out, "seat_id", seat_id);
+	json_add_int64(out, "row", row);
+	json_add_int64(out, "col", col);
+	json_add_text(out, "state", state);
+	json_end_object(out);
 }

@@ -32,15 +32,19 @@ CREATE FUNCTION map_letters(date uuid) RETURNS text LANGUAGE sql STABLE AS $$
 $$;
 
 -- A client's step: asks for the changes since its version and applies them, all under one snapshot; what it finds
--- to be wrong is kept.
-CREATE FUNCTION client_step(date uuid, INOUT version text, INOUT letters text, INOUT told int, INOUT anew int, INOUT wrong text)
+-- to be wrong is kept. Where packed maps are not read, the backend keeps none from which changes could be told.
+CREATE FUNCTION client_step(date uuid, is_packed boolean, INOUT version text, INOUT letters text, INOUT told int, INOUT anew int,
+							INOUT wrong text)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	before text := version;
 	c concert.seat_map_changes_answer := concert.seat_map_changes(date, version);
-	p concert.seat_map_packed_answer := concert.seat_map_packed(date);
+	p concert.seat_map_packed_answer;
 	change record;
 BEGIN
+	IF is_packed OR c.anew THEN
+		p := concert.seat_map_packed(date);
+	END IF;
 	IF c.anew THEN
 		letters := packed_letters(p);
 		anew := anew + 1;
@@ -50,8 +54,8 @@ BEGIN
 		told := told + 1;
 	END LOOP;
 	version := CASE WHEN c.anew THEN p.version ELSE c.version END;
-	IF letters <> packed_letters(p) AND wrong = 'nothing' THEN
-		wrong := format('the changes since %s made %s of %s', before, letters, packed_letters(p));
+	IF letters <> map_letters(date) AND wrong = 'nothing' THEN
+		wrong := format('the changes since %s made %s of %s', before, letters, map_letters(date));
 	END IF;
 	IF packed_letters(p) <> map_letters(date) AND wrong = 'nothing' THEN
 		wrong := format('%s was packed of %s', packed_letters(p), map_letters(date));
@@ -95,20 +99,27 @@ $replica->append_conf('postgresql.conf', "hot_standby_feedback = on\n");
 $replica->start;
 $primary->wait_for_catchup($replica);
 
-my $begin = <<'END';
-SELECT date, p.version, packed_letters(p) AS letters, 0 AS told, 0 AS anew, 'nothing' AS wrong FROM hall, concert.seat_map_packed(date) AS p \gset
+my $old = $primary->safe_psql('postgres', q{SELECT p.version || ' ' || packed_letters(p) FROM hall, concert.seat_map_packed(date) AS p});
+my ($version, $letters) = split / /, $old;
+my $begin_changes = <<"END";
+SELECT date, false AS is_packed, '$version' AS version, '$letters' AS letters, 0 AS told, 0 AS anew, 'nothing' AS wrong FROM hall \\gset
 END
-my $step = "SELECT * FROM client_step(:'date', :'version', :'letters', :told, :anew, :'wrong') \\gset\n";
+my $begin = <<'END';
+SELECT date, true AS is_packed, p.version, packed_letters(p) AS letters, 0 AS told, 0 AS anew, 'nothing' AS wrong FROM hall, concert.seat_map_packed(date) AS p \gset
+END
+my $step = "SELECT * FROM client_step(:'date', :is_packed, :'version', :'letters', :told, :anew, :'wrong') \\gset\n";
 my $end = "\\echo :told :anew :wrong\n";
 
 # A client that only reads; now and then under one snapshot for a while.
-my $reader = $begin;
+my $reader = '';
 foreach my $n (1 .. STEPS)
 {
 	$reader .= $step;
 	$reader .= "BEGIN ISOLATION LEVEL REPEATABLE READ;\n${step}SELECT pg_sleep(0.02) \\g /dev/null\n${step}COMMIT;\n" if $n % 10 == 0;
 }
 $reader .= $end;
+my $reader_changes = $begin_changes . $reader;
+$reader = $begin . $reader;
 
 # One that also writes, and looks at what it has done before it undoes it.
 my $writer = $begin;
@@ -136,7 +147,9 @@ foreach my $name (sort keys %storm)
 	push @storm, "--file=$file";
 }
 
-my %clients = (primary => [ $primary, $reader ], replica => [ $replica, $reader ], writer => [ $primary, $writer ]);
+my %clients = (
+	primary => [ $primary, $reader ], replica => [ $replica, $reader ], writer => [ $primary, $writer ],
+	primary_changes => [ $primary, $reader_changes ], replica_changes => [ $replica, $reader_changes ]);
 my %out;
 my $storm_log = '';
 my $storm = IPC::Run::start([ @storm, $primary->connstr('postgres') ], '<', \undef, '>&', \$storm_log);
@@ -146,7 +159,6 @@ my %runs = map {
 	($_ => IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ],
 			'<', \$script, '>&', \$out{$_}));
 } sort keys %clients;
-my $old = $primary->safe_psql('postgres', q{SELECT p.version || ' ' || packed_letters(p) FROM hall, concert.seat_map_packed(date) AS p});
 foreach my $name (sort keys %runs)
 {
 	ok($runs{$name}->finish, "$name: every step is answered") or diag $out{$name};
@@ -162,20 +174,19 @@ $primary->safe_psql('postgres', "ROLLBACK PREPARED '$_'")
 
 # A version of one server is good on the other.
 $primary->wait_for_catchup($replica);
-my ($version, $letters) = split / /, $old;
 foreach my $node ($primary, $replica)
 {
-	is($node->safe_psql('postgres', qq{SELECT told > 0, anew, wrong FROM hall, client_step(date, '$version', '$letters', 0, 0, 'nothing')}),
+	is($node->safe_psql('postgres', qq{SELECT told > 0, anew, wrong FROM hall, client_step(date, true, '$version', '$letters', 0, 0, 'nothing')}),
 		't|0|nothing', 'what has changed since an old map of the primary is told by the ' . $node->name);
 }
 
 # A failover: ids of transactions may be given out again, so every map is read anew, once.
 $primary->stop('immediate');
 $replica->promote;
-is($replica->safe_psql('postgres', qq{SELECT anew, wrong FROM hall, client_step(date, '$version', '$letters', 0, 0, 'nothing')}),
+is($replica->safe_psql('postgres', qq{SELECT anew, wrong FROM hall, client_step(date, true, '$version', '$letters', 0, 0, 'nothing')}),
 	'1|nothing', 'after a failover an old version is read anew');
 is($replica->safe_psql('postgres', q{SELECT s.anew, s.wrong FROM hall, concert.seat_map_packed(date) AS p,
-	client_step(date, p.version, packed_letters(p), 0, 0, 'nothing') AS s}), '0|nothing', 'and a new one is gone on from');
+	client_step(date, true, p.version, packed_letters(p), 0, 0, 'nothing') AS s}), '0|nothing', 'and a new one is gone on from');
 hall_is_sound($replica, 'after the storm');
 
 $replica->stop;
