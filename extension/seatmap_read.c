@@ -182,7 +182,8 @@ changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int cou
 	{
 		const MapSeat *seat = &map->seats[i];
 
-		if (!is_changed[i] && seatmap_state(seat, from) == seatmap_state(seat, to))
+		if (!is_changed[i] && !(seat->expires_at > from && seat->expires_at <= to) &&
+			!(seat->blocked_until > from && seat->blocked_until <= to))
 			continue;
 		if (told++ == MAP_CHANGES_MAX)
 			return false;

@@ -91,12 +91,19 @@ SELECT ok FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'bob');
 COMMIT;
 SELECT pg_temp.changed(:'date', :'kept');
 
--- another layout: the digest tells, and changes say so
+-- another layout: the digest tells, and changes say so; between the seats' ids lie those of another date, all taken
+SELECT concert.create_concert_date(:'concert', now() + interval '28 days', seats_per_user_max => 100) AS crowded_date \gset
+SELECT concert.create_section(:'crowded_date', 'Stalls', 100) AS crowded_section \gset
+SELECT concert.add_seats(:'crowded_date', :'crowded_section', 1, array_agg(col)) AS added FROM generate_series(1, 40) AS col \gset
+SELECT bool_and((concert.reserve(:'crowded_date', ids, :'bob')).ok) AS crowded
+FROM (SELECT array_agg(seat_id) AS ids FROM concert.seat_map(:'crowded_date') GROUP BY col % 5) AS some;
 SELECT version AS of_old_layout FROM concert.seat_map_packed(:'date') \gset
 SELECT concert.add_seats(:'date', :'box', 2, ARRAY[7], ARRAY['B7']) AS added \gset
 INSERT INTO concert.history (xid, at, concert_date_id, action, seat_ids) VALUES (pg_current_xact_id(), now(), :'date', 'added', '{}');
+SELECT r.ok FROM concert.seat_map(:'date') AS m, concert.reserve(:'date', ARRAY[m.seat_id], :'bob') AS r WHERE m.label = 'B7';
 SELECT seats, pg_temp.letters(seats, states), layout = :'first_layout' AS same_layout FROM concert.seat_map_packed(:'date');
 SELECT pg_temp.changed(:'date', :'of_old_layout');
+SELECT pg_temp.letters(seats, states) AS crowded FROM concert.seat_map_packed(:'crowded_date');
 
 -- a version of another date, of a later time, of another timeline, with one digit changed: read anew
 SELECT version AS good FROM concert.seat_map_packed(:'date') \gset

@@ -107,7 +107,7 @@ END
 my $begin = <<'END';
 SELECT date, true AS is_packed, p.version, packed_letters(p) AS letters, 0 AS told, 0 AS anew, 'nothing' AS wrong FROM hall, concert.seat_map_packed(date) AS p \gset
 END
-my $step = "SELECT * FROM client_step(:'date', :is_packed, :'version', :'letters', :told, :anew, :'wrong') \\gset\n";
+my $step = "SELECT * FROM client_step(:'date', :'is_packed', :'version', :'letters', :told, :anew, :'wrong') \\gset\n";
 my $end = "\\echo :told :anew :wrong\n";
 
 # A client that only reads; now and then under one snapshot for a while.
