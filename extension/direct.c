@@ -78,6 +78,8 @@ static const struct
 	[DIRECT_CONCERT_DATE_ID] = {"concert_date_pkey", DIRECT_CONCERT_DATE, {F_UUID_EQ}},
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
 	[DIRECT_SEAT_ID] = {"seat_pkey", DIRECT_SEAT, {F_UUID_EQ}},
+	[DIRECT_SEAT_POSITION] = {"seat_position", DIRECT_SEAT, {F_UUID_EQ}},
+	[DIRECT_RESERVATION_LIVE_SEAT] = {"reservation_live_seat", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_SEAT_FENCE] = {"reservation_seat_fence", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date", DIRECT_RESERVATION, {F_UUID_EQ, F_UUID_EQ}},
 	[DIRECT_REQUEST_0_KEY] = {"request_0_key", DIRECT_REQUEST_0, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
@@ -236,6 +238,15 @@ index_oid(DirectIndex index)
 	return index_oids[index];
 }
 
+static void
+scan_open(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, int key_count)
+{
+	ret_scan->table = table_open(table_entry(index_names[index].table)->oid, AccessShareLock);
+	ret_scan->index = index_open(index_oid(index), AccessShareLock);
+	ret_scan->slot = table_slot_create(ret_scan->table, NULL);
+	ret_scan->scan = compat_index_beginscan(ret_scan->table, ret_scan->index, snapshot, key_count);
+}
+
 void
 direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 				  const Datum *keys, int key_count)
@@ -243,15 +254,51 @@ direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 	ScanKeyData scan_keys[DIRECT_KEYS_MAX];
 
 	Assert(key_count <= DIRECT_KEYS_MAX);
-	ret_scan->table = table_open(table_entry(index_names[index].table)->oid, AccessShareLock);
-	ret_scan->index = index_open(index_oid(index), AccessShareLock);
+	scan_open(ret_scan, index, snapshot, key_count);
 	for (int i = 0; i < key_count; i++)
 		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
 							   ret_scan->index->rd_indcollation[i],
 							   index_names[index].equals[i], keys[i]);
-	ret_scan->slot = table_slot_create(ret_scan->table, NULL);
-	ret_scan->scan = compat_index_beginscan(ret_scan->table, ret_scan->index, snapshot, key_count);
 	index_rescan(ret_scan->scan, scan_keys, key_count, NULL, 0);
+}
+
+void
+direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+					   const pg_uuid_t *from)
+{
+	scan_open(ret_scan, index, snapshot, 1);
+	ret_scan->scan->xs_want_itup = true;
+	direct_scan_skip_to(ret_scan, from);
+}
+
+void
+direct_scan_skip_to(DirectScan *scan, const pg_uuid_t *from)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_UUID_GE, UUIDPGetDatum(from));
+	index_rescan(scan->scan, &key, 1, NULL, 0);
+}
+
+bool
+direct_scan_next_entry(DirectScan *scan, pg_uuid_t *ret_key, ItemPointer ret_place)
+{
+	ItemPointer place = index_getnext_tid(scan->scan, ForwardScanDirection);
+	bool		isnull;
+
+	if (place == NULL)
+		return false;
+	*ret_place = *place;
+	*ret_key = *DatumGetUUIDP(index_getattr(scan->scan->xs_itup, 1, scan->scan->xs_itupdesc,
+											&isnull));
+	return true;
+}
+
+bool
+direct_scan_fetch(DirectScan *scan, ItemPointer place)
+{
+	scan->scan->xs_heaptid = *place;
+	return index_fetch_heap(scan->scan, scan->slot);
 }
 
 bool

@@ -50,6 +50,8 @@ typedef enum DirectIndex
 	DIRECT_CONCERT_DATE_ID,
 	DIRECT_SECTION_ID,
 	DIRECT_SEAT_ID,
+	DIRECT_SEAT_POSITION,
+	DIRECT_RESERVATION_LIVE_SEAT,
 	DIRECT_RESERVATION_SEAT_FENCE,
 	DIRECT_RESERVATION_USER_DATE,
 	DIRECT_REQUEST_0_KEY,
@@ -84,6 +86,20 @@ extern Snapshot direct_snapshot(void);
  */
 extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 							  const Datum *keys, int key_count);
+
+/* Rows from the first one on whose leading index column, a uuid, is at least this. */
+extern void direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+								   const pg_uuid_t *from);
+
+/*
+ * Only for a scan that direct_scan_begin_from() began. It may go on elsewhere; and it may walk the
+ * index alone, whose next entry tells the key and the place of a row that the snapshot may or may
+ * not show, and fetch rows by their places, which costs least in their order.
+ */
+extern void direct_scan_skip_to(DirectScan *scan, const pg_uuid_t *from);
+extern bool direct_scan_next_entry(DirectScan *scan, pg_uuid_t *ret_key, ItemPointer ret_place);
+extern bool direct_scan_fetch(DirectScan *scan, ItemPointer place);
+
 extern bool direct_scan_next(DirectScan *scan, ScanDirection direction);
 extern void direct_scan_end(DirectScan *scan);
 

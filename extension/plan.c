@@ -86,11 +86,11 @@ plan_plan(const SavedPlan *plan)
 }
 
 /*
- * The snapshot is pushed by SPI with the current command's id, so that a run sees what the
- * transaction itself has done so far.
+ * The latest snapshot, for which InvalidSnapshot stands, is pushed by SPI with the current
+ * command's id, so that a run sees what the transaction itself has done so far.
  */
 static int
-plan_run(SavedPlan *plan, const NullableDatum *args, bool read_only)
+plan_run(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot, bool read_only)
 {
 	Datum		values[PLAN_ARGS_MAX];
 	char		nulls[PLAN_ARGS_MAX];
@@ -106,12 +106,13 @@ plan_run(SavedPlan *plan, const NullableDatum *args, bool read_only)
 		values[i] = args[i].value;
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
-	if (read_only)
+	if (read_only && snapshot == InvalidSnapshot)
 		CommandCounterIncrement();
-	else if (IsolationUsesXactSnapshot())
+	else if (!read_only && IsolationUsesXactSnapshot())
 		crosscheck = GetTransactionSnapshot();
-	code = SPI_execute_snapshot(plan->saved, values, nulls, GetLatestSnapshot(), crosscheck,
-								read_only, true, 0);
+	code = SPI_execute_snapshot(plan->saved, values, nulls,
+								snapshot == InvalidSnapshot ? GetLatestSnapshot() : snapshot,
+								crosscheck, read_only, true, 0);
 	if (code < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -123,13 +124,19 @@ plan_run(SavedPlan *plan, const NullableDatum *args, bool read_only)
 int
 plan_read(SavedPlan *plan, const NullableDatum *args)
 {
-	return plan_run(plan, args, true);
+	return plan_run(plan, args, InvalidSnapshot, true);
+}
+
+int
+plan_read_at(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot)
+{
+	return plan_run(plan, args, snapshot, true);
 }
 
 int
 plan_write(SavedPlan *plan, const NullableDatum *args)
 {
-	return plan_run(plan, args, false);
+	return plan_run(plan, args, InvalidSnapshot, false);
 }
 
 bool

@@ -43,6 +43,12 @@ extern void plan_end(void);
 /* Runs a query that only reads; returns its number of rows. */
 extern int	plan_read(SavedPlan *plan, const NullableDatum *args);
 
+/*
+ * The same under a snapshot of the caller's choice, which a read on a standby or in a parallel
+ * worker makes: nothing is marked as a command of its own.
+ */
+extern int	plan_read_at(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot);
+
 /* Runs a statement that writes; returns the number of rows it touched or returned. */
 extern int	plan_write(SavedPlan *plan, const NullableDatum *args);
 

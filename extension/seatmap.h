@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * The seats of a date in grid order, each with its state: what a snapshot sees, judged at a
+ * time. Reads only; takes no lock but those of any query.
+ *
+ * There are two ways to load it, with the same result: direct index scans, and, where the tables
+ * may not be read directly (direct.h), a saved statement.
+ */
+#ifndef CONCERT_SEATMAP_H
+#define CONCERT_SEATMAP_H
+
+#include "plan.h"
+
+/* The numbers are part of seat_map_packed()'s form. */
+typedef enum SeatState
+{
+	SEAT_FREE = 0,
+	SEAT_PENDING = 1,
+	SEAT_SOLD = 2,
+	SEAT_BLOCKED = 3
+} SeatState;
+
+typedef struct MapSeat
+{
+	pg_uuid_t	id;
+	int			row;
+	int			col;
+	int			section;		/* index into SeatMap.sections */
+	bool		is_confirmed;	/* of the live reservation, if there is one */
+	TimestampTz blocked_until;	/* DT_NOBEGIN: not blocked; DT_NOEND: without an end */
+	TimestampTz expires_at;		/* of the live reservation; DT_NOBEGIN: there is none */
+} MapSeat;
+
+typedef struct SeatMap
+{
+	int			count;
+	MapSeat    *seats;			/* the live seats of live sections, by (row, col) */
+	int		   *by_id;			/* indexes of the seats in id order */
+	int			section_count;
+	pg_uuid_t  *sections;
+	uint64		layout;			/* a digest of id, row and col of every seat in grid order */
+} SeatMap;
+
+/*
+ * The map of a date as the snapshot, which must be registered or active, sees it; a date that is
+ * unknown has no seats. Called between plan_begin() and plan_end().
+ *
+ * seatmap_get() answers from what this backend has kept, brought up to date by the history of
+ * the acts since; it is the caller's to read until the next call. seatmap_get_kept() does not
+ * load what is not kept: NULL. seatmap_load() reads it all, into the current memory context, 52
+ * bytes a seat.
+ */
+extern const SeatMap *seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot);
+extern const SeatMap *seatmap_get_kept(const pg_uuid_t *date_id, Snapshot snapshot);
+extern void seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
+
+/* NULL when the map has no such seat. */
+extern MapSeat *seatmap_find(const SeatMap *map, const pg_uuid_t *id);
+
+/*
+ * Reads some seats of the map again, under a later snapshot. False, and nothing done, when one
+ * is not, or no longer, in the layout.
+ */
+extern bool seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot snapshot);
+
+/* A pending whose time is over, and a block that has ended, leave the seat free. */
+static inline SeatState
+seatmap_state(const MapSeat *seat, TimestampTz now)
+{
+	if (seat->blocked_until > now)
+		return SEAT_BLOCKED;
+	if (seat->is_confirmed)
+		return SEAT_SOLD;
+	return seat->expires_at > now ? SEAT_PENDING : SEAT_FREE;
+}
+
+#endif							/* CONCERT_SEATMAP_H */
