@@ -8,7 +8,8 @@
 
 static SavedPlan find_date = PLAN(
 	"SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
-	" d.admission = 'required'"
+	" d.admission = 'required', d.orphan_rule, d.orphan_relax_fill_percent, d.starts_at,"
+	" d.orphan_relax_hours"
 	" FROM concert.concert_date AS d WHERE d.id = $1 AND d.deleted_at IS NULL",
 	UUIDOID);
 
@@ -48,6 +49,14 @@ static SavedPlan insert_reservation = PLAN(
 	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, INT8OID, TEXTOID, INT8OID,
 	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID);
 
+static OrphanRule
+store_orphan_rule(const char *word)
+{
+	if (strcmp(word, "enforce") == 0)
+		return ORPHAN_ENFORCE;
+	return strcmp(word, "warn") == 0 ? ORPHAN_WARN : ORPHAN_OFF;
+}
+
 bool
 store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 {
@@ -61,6 +70,9 @@ store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 		.pending_seconds = plan_int32(0, 2),
 		.seats_per_user_max = plan_int32(0, 3),
 		.admission_required = plan_bool(0, 4),
+		.orphan_rule = store_orphan_rule(plan_text(0, 5)),
+		.orphan_relax_fill_percent = plan_int32(0, 6),
+		.orphan_relaxed_at = plan_time(0, 7) - plan_int32(0, 8) * USECS_PER_HOUR,
 	};
 	return true;
 }
