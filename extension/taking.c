@@ -163,8 +163,8 @@ taking_lock(Taking *taking)
 	return all;
 }
 
-static void
-taking_unlock(const Taking *taking)
+void
+taking_release(const Taking *taking)
 {
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -277,7 +277,7 @@ taking_decide(Taking *taking)
 	all_free = taking_lock(taking) && all_free;
 	reason = all_free ? taking_judge_locked(taking, waited) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
-		taking_unlock(taking);
+		taking_release(taking);
 	return reason;
 }
 

@@ -58,6 +58,9 @@ extern int	taking_pending_seconds(NullableDatum argument);
  */
 extern Reason taking_decide(Taking *taking);
 
+/* Gives back the seats' locks after a REASON_NONE that is not made use of. */
+extern void taking_release(const Taking *taking);
+
 /* The rules of the sale alone, read and judged at taking->now, which it sets. */
 extern Reason taking_judge_date(Taking *taking);
 
