@@ -206,14 +206,14 @@ hall_learn(Hall *hall, const SeatRow *row)
 }
 
 static void
-hall_reread(Hall *hall, const Reread *reread)
+hall_reread(Hall *hall, const Reread *reread, TimestampTz now)
 {
 	SeatRow *rows = palloc(sizeof(SeatRow) * Max(reread->count, 1));
 
 	for (int i = 0; i < reread->count; i++)
 		rows[i].id = hall->seats[reread->seats[i]].id;
 	if (reread->count > 0)
-		store_read_seats(rows, reread->count);
+		store_read_seats(rows, reread->count, now, STORE_FIRST_LOOK);
 	for (int i = 0; i < reread->count; i++)
 		hall_learn(hall, &rows[i]);
 	pfree(rows);
@@ -298,7 +298,7 @@ hall_find_acts(const Hall *hall)
 
 /* False when all must be loaded again. */
 static bool
-hall_follow(Hall *hall, const DateRules *rules)
+hall_follow(Hall *hall, const DateRules *rules, TimestampTz now)
 {
 	Reread	 reread = {0};
 	HallSeen seen;
@@ -314,7 +314,7 @@ hall_follow(Hall *hall, const DateRules *rules)
 	hall->seen = seen;
 	if (reread.is_all)
 		return false;
-	hall_reread(hall, &reread);
+	hall_reread(hall, &reread, now);
 	hall->is_unsure = FullTransactionIdIsValid(GetTopFullTransactionIdIfAny());
 	return true;
 }
@@ -370,7 +370,7 @@ hall_get(const pg_uuid_t *date_id, const DateRules *rules, TimestampTz now)
 	if (slot < 0)
 		return hall_load_first(date_id, now);
 	hall_put_first(slot);
-	if (!hall_follow(halls[0], rules))
+	if (!hall_follow(halls[0], rules, now))
 		return hall_reload(halls[0], now);
 	hall_lapse(halls[0], now);
 	return halls[0];
@@ -402,7 +402,7 @@ hall_renew(Hall **hall, TimestampTz now)
 		*hall = hall_reload(*hall, now);
 	else if (reread.count > 0)
 	{
-		hall_reread(*hall, &reread);
+		hall_reread(*hall, &reread, now);
 		hall_lapse(*hall, now);
 	}
 	return reread.is_all || reread.count > 0;

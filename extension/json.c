@@ -89,6 +89,14 @@ json_add_int64(Json *json, const char *name, int64 number)
 	json_push(json, WJB_VALUE, &item);
 }
 
+void
+json_append_uuid(Json *json, const pg_uuid_t *id)
+{
+	JsonbValue	item = json_string(uuid_text(id));
+
+	json_push(json, WJB_ELEM, &item);
+}
+
 Jsonb *
 json_finish(Json *json)
 {

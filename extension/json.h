@@ -30,6 +30,9 @@ extern void json_add_int64(Json *json, const char *name, int64 number);
 /* The name of a member whose value is an object or an array, begun next. */
 extern void json_add_name(Json *json, const char *name);
 
+/* An element of the open array. */
+extern void json_append_uuid(Json *json, const pg_uuid_t *id);
+
 extern Jsonb *json_finish(Json *json);
 
 #endif							/* CONCERT_JSON_H */

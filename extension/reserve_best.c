@@ -261,6 +261,13 @@ best_decide(BestCall *call)
 		{
 			Hall *hall = call->hall;
 
+			/* Where the rule may be relaxed for a section, it is judged when the seats are locked. */
+			if (call->wish.no_orphans && rules->orphan_relax_fill_percent < 100)
+			{
+				call->wish.no_orphans = false;
+				continue;
+			}
+
 			if (call->is_renewed || call->is_reloaded || !hall_renew(&hall, call->taking.now))
 				return best_refusal(call);
 			call->is_renewed = true;
@@ -271,7 +278,7 @@ best_decide(BestCall *call)
 		if (!again)
 			return reason;
 	}
-	return REASON_BUSY;
+	return call->met_busy ? REASON_BUSY : best_refusal(call);
 }
 
 static Datum

@@ -16,7 +16,8 @@ static SavedPlan find_date = PLAN(
 static SavedPlan find_seats = PLAN(
 	"SELECT asked.n::integer - 1, s.concert_date_id, s.blocked_reason IS NOT NULL,"
 	" coalesce(s.blocked_until, 'infinity'), section.price, section.currency, live.booking_id,"
-	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id, s.section_id"
+	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id, s.section_id,"
+	" s.\"row\""
 	" FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
 	" JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
 	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL"
@@ -28,7 +29,8 @@ static SavedPlan find_seats = PLAN(
 enum
 {
 	COLUMN_ASKED, COLUMN_DATE, COLUMN_BLOCKED, COLUMN_BLOCKED_UNTIL, COLUMN_PRICE, COLUMN_CURRENCY,
-	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER, COLUMN_SECTION
+	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER, COLUMN_SECTION,
+	COLUMN_ROW
 };
 
 static SavedPlan find_concession = PLAN(
@@ -85,6 +87,7 @@ seat_from_row(int row, const pg_uuid_t *id)
 		.found = true,
 		.date_id = plan_uuid(row, COLUMN_DATE),
 		.section_id = plan_uuid(row, COLUMN_SECTION),
+		.row = plan_int32(row, COLUMN_ROW),
 		.is_blocked = plan_bool(row, COLUMN_BLOCKED),
 		.blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL),
 		.price = plan_int64(row, COLUMN_PRICE),

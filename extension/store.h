@@ -41,6 +41,7 @@ typedef struct SeatRow
 	bool		found;			/* it and its section live; without it nothing below is set */
 	pg_uuid_t	date_id;
 	pg_uuid_t	section_id;
+	int			row;
 	bool		is_blocked;		/* blocked_until: DT_NOEND when it has no end */
 	TimestampTz blocked_until;
 	int64		price;

@@ -26,7 +26,7 @@ enum
 
 enum
 {
-	SEAT_DATE = 2, SEAT_SECTION, SEAT_BLOCKED_REASON = 7, SEAT_BLOCKED_UNTIL, SEAT_DELETED = 10
+	SEAT_DATE = 2, SEAT_SECTION, SEAT_ROW, SEAT_BLOCKED_REASON = 7, SEAT_BLOCKED_UNTIL, SEAT_DELETED = 10
 };
 
 enum
@@ -173,6 +173,7 @@ seat_read_row(SeatRow *seat, Snapshot snapshot)
 	{
 		seat->date_id = direct_uuid(&scan, SEAT_DATE);
 		seat->section_id = direct_uuid(&scan, SEAT_SECTION);
+		seat->row = direct_int32(&scan, SEAT_ROW);
 		seat->is_blocked = !direct_is_null(&scan, SEAT_BLOCKED_REASON);
 		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL) ? DT_NOEND :
 			direct_int64(&scan, SEAT_BLOCKED_UNTIL);

@@ -4,6 +4,7 @@
 
 #include "errors.h"
 #include "lock.h"
+#include "orphan.h"
 #include "pass.h"
 
 static int
@@ -258,7 +259,7 @@ taking_judge_locked(Taking *taking, bool waited)
 		return REASON_WRONG_CURRENCY;
 	if (taking_over_limit(taking))
 		return REASON_LIMIT;
-	return REASON_NONE;
+	return orphan_judge(taking);
 }
 
 Reason
@@ -317,6 +318,7 @@ taking_make_booking(const Taking *taking)
 			.price = row->price,
 			.concession = taking->seats[i].concession,
 			.fence = taking->fence != 0 ? taking->fence : row->newest_fence + 1,
+			.leaves_orphan = taking->seats[i].leaves_orphan,
 		});
 	}
 	return booking;
@@ -331,6 +333,16 @@ taking_take(Taking *taking)
 	store_insert_reservations(&booking, taking->now);
 	booking_tell_made(&booking, taking->now, taking->correlation_id);
 	return booking;
+}
+
+static void
+seat_add_alternative(Json *json, const SeatChoice *seat)
+{
+	json_add_name(json, "alternative");
+	json_begin_array(json);
+	for (int i = 0; i < seat->alternative_count; i++)
+		json_append_uuid(json, &seat->alternative[i]);
+	json_end_array(json);
 }
 
 static void
@@ -351,6 +363,8 @@ taking_add_refused(Json *json, const Taking *taking)
 		if (asked[i]->reason == REASON_HELD)
 			json_add_int64(json, "remaining_ms",
 						   remaining_ms(asked[i]->row.expires_at, taking->now));
+		if (asked[i]->reason == REASON_ORPHAN)
+			seat_add_alternative(json, asked[i]);
 		json_end_object(json);
 	}
 	json_end_array(json);

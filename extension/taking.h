@@ -25,6 +25,9 @@ typedef struct SeatChoice
 	bool		seat_locked;
 	bool		booking_locked;
 	pg_uuid_t	locked_booking_id;
+	bool		leaves_orphan;	/* it or its neighbours, without need; and what would not: */
+	int			alternative_count;
+	const pg_uuid_t *alternative;
 } SeatChoice;
 
 /* All of these seats for this user, or none. */

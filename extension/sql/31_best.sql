@@ -36,7 +36,7 @@ CREATE FUNCTION concert.reserve_best(concert_date_id uuid, count integer, user_i
     pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, idempotency_key text DEFAULT NULL,
     correlation_id text DEFAULT NULL)
     RETURNS concert.reserve_best_answer
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_reserve_best';
 COMMENT ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text)
     IS 'chooses so many seats, the best there are, and takes them as one pending booking';
