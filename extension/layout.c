@@ -76,9 +76,9 @@ layout_price(const JsonbValue *value, const DocumentPath *at)
 char *
 layout_currency(const JsonbValue *value, const DocumentPath *at)
 {
-	char	   *currency = document_text(value, at, 3, 3);
+	char	   *currency = document_text(value, at, 1, NAME_CHARS_MAX);
 
-	if (strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+	if (strlen(currency) != 3 || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
 		document_refuse(at, "expected three capital letters, as in PTS or EUR");
 	return currency;
 }

@@ -3,8 +3,8 @@
  * A layout on its way into a date, all or nothing: out of a document, or out of another date.
  *
  * The date's row is locked (FOR NO KEY UPDATE: sales and foreign keys go on), so that two imports
- * of a date come one after the other; seats that somebody else adds meanwhile are met by the grid's
- * own unique index. Reservations are not looked at: seats are only ever added.
+ * of a date come one after the other, and so are its sections (FOR KEY SHARE). Seats that somebody
+ * else adds meanwhile are met by the grid's own unique index. Reservations are not looked at: seats are only ever added.
  */
 #include "layout.h"
 
@@ -28,10 +28,10 @@ static SavedPlan lock_date = PLAN(
 static SavedPlan share_date = PLAN(
 	"SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", UUIDOID);
 
-/* In the order in which they were made. */
+/* In the order in which they were made; locked, so that none is soft-deleted before its seats come. */
 static SavedPlan live_sections = PLAN(
 	"SELECT id, name, price, currency, kind, focal_row, focal_col FROM concert.section"
-	" WHERE concert_date_id = $1 AND deleted_at IS NULL ORDER BY id",
+	" WHERE concert_date_id = $1 AND deleted_at IS NULL ORDER BY id FOR KEY SHARE",
 	UUIDOID);
 
 /* Of soft-deleted seats too: they keep their spot. */
@@ -128,7 +128,7 @@ layout_lock_date(const pg_uuid_t *date_id)
 static LayoutSection *
 layout_read_sections(const pg_uuid_t *date_id, int *ret_count)
 {
-	int			count = plan_read(&live_sections, PLAN_ARGS(uuid_value(date_id)));
+	int			count = plan_write(&live_sections, PLAN_ARGS(uuid_value(date_id)));
 	LayoutSection *sections = palloc(sizeof(LayoutSection) * Max(count, 1));
 
 	for (int i = 0; i < count; i++)

@@ -25,9 +25,7 @@ typedef struct PlanRow
 {
 	int			first;			/* its seats within the zone's */
 	int			count;
-	double		from;			/* along */
-	double		to;
-	double		across;
+	double		across;			/* of its middle */
 	int			number;			/* its place in the zone */
 } PlanRow;
 

@@ -14,6 +14,7 @@
 
 #define AISLE_SHARE 1.5			/* of the usual distance: beyond it is an aisle */
 #define SAME_ROW_SHARE 0.5		/* of the usual distance of seats: up to there rows are side by side */
+#define UPRIGHT_COSINE 1e-6		/* below it rounding alone would say up or down */
 #define DISTANCES_MIN 3			/* in one row, to tell what is usual in it */
 
 /* The zone's direction is that in which its rows, each seen from its middle, are spread most. */
@@ -47,6 +48,8 @@ pretix_direction(const PlanZone *zone)
 		}
 	}
 	angle = atan2(2 * xy, xx - yy) / 2;
+	if (cos(angle) < UPRIGHT_COSINE)
+		return (Spot){0, 1};
 	return (Spot){cos(angle), sin(angle)};
 }
 
@@ -59,8 +62,6 @@ pretix_turn(PlanZone *zone)
 	{
 		PlanRow    *row = &zone->rows[i];
 
-		row->from = INFINITY;
-		row->to = -INFINITY;
 		row->across = 0;
 		row->number = i;
 		for (int j = row->first; j < row->first + row->count; j++)
@@ -70,8 +71,6 @@ pretix_turn(PlanZone *zone)
 			seat->along = direction.x * seat->at.x + direction.y * seat->at.y;
 			seat->across = direction.x * seat->at.y - direction.y * seat->at.x;
 			seat->line = i;
-			row->from = Min(row->from, seat->along);
-			row->to = Max(row->to, seat->along);
 			row->across += seat->across / row->count;
 		}
 	}
@@ -113,9 +112,7 @@ pretix_compare_rows(const void *a, const void *b)
 	const PlanRow *right = b;
 	int			order = pretix_compare(left->across, right->across);
 
-	if (order == 0)
-		order = pretix_compare(left->from, right->from);
-	return order != 0 ? order : left->first - right->first;
+	return order != 0 ? order : left->number - right->number;
 }
 
 /* The lower median of positive numbers, which are sorted here; 0 of none. */
@@ -139,33 +136,18 @@ pretix_distances(const PlanZone *zone, int first, int end, double *ret_distances
 	return count;
 }
 
-static bool
-pretix_is_beside(const PlanRow *row, const PlanRow *line, double spacing)
-{
-	if (row->across - line->across > SAME_ROW_SHARE * spacing)
-		return false;
-	for (const PlanRow *other = line; other < row; other++)
-		if (row->from <= other->to && other->from <= row->to)
-			return false;
-	return true;
-}
-
 /* Rows side by side become one line; ret_across has where each line is. Returns how many. */
 static int
 pretix_form_lines(PlanZone *zone, double spacing, double *ret_across)
 {
-	const PlanRow *line = NULL;
 	int		   *line_of_row = palloc(sizeof(int) * zone->row_count);
 	int			count = 0;
 
 	qsort(zone->rows, zone->row_count, sizeof(PlanRow), pretix_compare_rows);
 	for (int i = 0; i < zone->row_count; i++)
 	{
-		if (line == NULL || !pretix_is_beside(&zone->rows[i], line, spacing))
-		{
-			line = &zone->rows[i];
-			ret_across[count++] = line->across;
-		}
+		if (count == 0 || zone->rows[i].across - ret_across[count - 1] > SAME_ROW_SHARE * spacing)
+			ret_across[count++] = zone->rows[i].across;
 		line_of_row[zone->rows[i].number] = count - 1;
 	}
 	for (int i = 0; i < zone->seat_count; i++)
