@@ -144,8 +144,8 @@ document_find_key(const DocumentKey *keys, int count, const DocumentPath *at)
 }
 
 void
-document_object(const JsonbValue *object, const DocumentPath *at, const DocumentKey *keys, int count,
-				JsonbValue *ret_values)
+document_object(const JsonbValue *object, const DocumentPath *at, const DocumentKey *keys,
+				int count, JsonbValue *ret_values)
 {
 	DocumentItems items = document_items(object, at, KIND_ANY);
 
@@ -214,11 +214,13 @@ document_integer(const JsonbValue *value, const DocumentPath *at, int64 low, int
 	int64		number;
 
 	if (strspn(unsigned_digits, "0123456789") != strlen(unsigned_digits))
-		document_refuse(at, psprintf("expected a whole number, got %.*s", QUOTED_BYTES_MAX, digits));
-	number = strlen(unsigned_digits) > INTEGER_DIGITS_MAX ? PG_INT64_MAX : strtoll(digits, NULL, 10);
+		document_refuse(at, psprintf("expected a whole number, got %.*s",
+									 QUOTED_BYTES_MAX, digits));
+	number = strlen(unsigned_digits) > INTEGER_DIGITS_MAX
+		? PG_INT64_MAX : strtoll(digits, NULL, 10);
 	if (number < low || number > high)
-		document_refuse(at, psprintf("expected a number from " INT64_FORMAT " to " INT64_FORMAT ", got %.*s",
-						low, high, QUOTED_BYTES_MAX, digits));
+		document_refuse(at, psprintf("expected a number from " INT64_FORMAT " to " INT64_FORMAT
+									 ", got %.*s", low, high, QUOTED_BYTES_MAX, digits));
 	pfree(digits);
 	return number;
 }
@@ -231,7 +233,7 @@ document_number(const JsonbValue *value, const DocumentPath *at, double limit)
 
 	if (!(number >= -limit && number <= limit))
 		document_refuse(at, psprintf("expected a number from %g to %g, got %.*s", -limit, limit,
-						QUOTED_BYTES_MAX, numeric_normalize(value->val.numeric)));
+									 QUOTED_BYTES_MAX, numeric_normalize(value->val.numeric)));
 	return number;
 }
 
@@ -241,6 +243,7 @@ document_text(const JsonbValue *value, const DocumentPath *at, int chars_min, in
 	int			chars = pg_mbstrlen_with_len(value->val.string.val, value->val.string.len);
 
 	if (chars < chars_min || chars > chars_max)
-		document_refuse(at, psprintf("expected from %d to %d characters, got %d", chars_min, chars_max, chars));
+		document_refuse(at, psprintf("expected from %d to %d characters, got %d",
+									 chars_min, chars_max, chars));
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }

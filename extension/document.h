@@ -74,8 +74,10 @@ document_given(const JsonbValue *value)
 	return value->type != jbvNull;
 }
 
-extern int64 document_integer(const JsonbValue *value, const DocumentPath *at, int64 low, int64 high);
+extern int64 document_integer(const JsonbValue *value, const DocumentPath *at,
+							  int64 low, int64 high);
 extern double document_number(const JsonbValue *value, const DocumentPath *at, double limit);
-extern char *document_text(const JsonbValue *value, const DocumentPath *at, int chars_min, int chars_max);
+extern char *document_text(const JsonbValue *value, const DocumentPath *at,
+						   int chars_min, int chars_max);
 
 #endif							/* CONCERT_DOCUMENT_H */

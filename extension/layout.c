@@ -36,8 +36,8 @@ layout_add_seat(Layout *layout, const LayoutSeat *seat, const DocumentPath *at)
 	if (layout->seat_count == LAYOUT_SEATS_MAX)
 		document_refuse(at, psprintf("more than %d seats", LAYOUT_SEATS_MAX));
 	if (seat->row > GRID_MAX || seat->col > GRID_MAX)
-		document_refuse(at, psprintf("seat at row %d, col %d of the grid, which ends at %d", seat->row,
-									 seat->col, GRID_MAX));
+		document_refuse(at, psprintf("seat at row %d, col %d of the grid, which ends at %d",
+									 seat->row, seat->col, GRID_MAX));
 	if (layout->seats == NULL)
 	{
 		layout->seat_room = ROOM_MIN;

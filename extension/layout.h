@@ -17,7 +17,7 @@
 #define LAYOUT_SEATS_MAX 1000000
 
 #define LAYOUT_GAP 1			/* empty grid rows between two sections, and at an aisle across */
-#define LAYOUT_STANDING_COLS 1000	/* cols of a grid row that standing people fill */
+#define LAYOUT_STANDING_COLS 1000 /* cols of a grid row that standing people fill */
 
 typedef struct LayoutSection
 {
@@ -68,8 +68,10 @@ typedef struct Layout
 } Layout;
 
 /* layout.c: adding to a layout, within the bounds. */
-extern int	layout_add_section(Layout *layout, const LayoutSection *section, const DocumentPath *at);
-extern int	layout_find_section(const LayoutSection *sections, int count, const LayoutSection *wanted);
+extern int	layout_add_section(Layout *layout, const LayoutSection *section,
+							   const DocumentPath *at);
+extern int	layout_find_section(const LayoutSection *sections, int count,
+								const LayoutSection *wanted);
 extern void layout_add_seat(Layout *layout, const LayoutSeat *seat, const DocumentPath *at);
 extern void layout_add_row(Layout *layout, const DocumentPath *at);
 extern int	layout_next_row(const Layout *layout);

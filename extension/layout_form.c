@@ -9,6 +9,7 @@
 #include "mb/pg_wchar.h"
 
 #define COL_DIGITS_MAX 7		/* those of GRID_MAX */
+#define CLIPPED_BYTES_MAX 20
 
 enum
 {
@@ -81,8 +82,16 @@ layout_form_label(const char *row_label, int col, const DocumentPath *at)
 	char	   *label = psprintf("%s-%d", row_label, col);
 
 	if (pg_mbstrlen(label) > NAME_CHARS_MAX)
-		document_refuse(at, psprintf("label of seat %d is longer than %d characters", col, NAME_CHARS_MAX));
+		document_refuse(at, psprintf("label of seat %d is longer than %d characters",
+									 col, NAME_CHARS_MAX));
 	return label;
+}
+
+/* As much of somebody's ranges as a message bears. */
+static const char *
+layout_form_clip(const char *text)
+{
+	return pnstrdup(text, pg_mbcliplen(text, strlen(text), CLIPPED_BYTES_MAX));
 }
 
 /* The number at *text, which is moved behind it. */
@@ -93,12 +102,12 @@ layout_form_range_end(const char **text, const DocumentPath *at)
 	int64		number = 0;
 
 	if (digits == 0)
-		document_refuse(at, psprintf("expected seats such as \"1-18\" or \"1-4,31-34\", got \"%.*s\"",
-									 pg_mbcliplen(*text, strlen(*text), 20), *text));
+		document_refuse(at, psprintf("expected seats such as \"1-18\" or \"1-4,31-34\","
+									 " got \"%s\"", layout_form_clip(*text)));
 	number = digits > COL_DIGITS_MAX ? GRID_MAX + 1 : atoi(*text);
 	if (number < 1 || number > GRID_MAX)
-		document_refuse(at, psprintf("expected seats from 1 to %d, got %.*s", GRID_MAX,
-									 Min(digits, 20), *text));
+		document_refuse(at, psprintf("expected seats from 1 to %d, got %s", GRID_MAX,
+									 layout_form_clip(*text)));
 	*text += digits;
 	return number;
 }
@@ -128,8 +137,8 @@ layout_form_ranges(Layout *layout, LayoutSeat *seat, const char *text, const cha
 		if (*text == '\0')
 			return;
 		if (*text != ',')
-			document_refuse(at, psprintf("expected a comma after seat %d, got \"%.*s\"", last,
-										 pg_mbcliplen(text, strlen(text), 20), text));
+			document_refuse(at, psprintf("expected a comma after seat %d, got \"%s\"", last,
+										 layout_form_clip(text)));
 		text++;
 	}
 }
@@ -196,8 +205,8 @@ layout_form_rows(Layout *layout, int section, const JsonbValue *rows, const Docu
 			? document_text(&values[ROW_LABEL], &label, 1, NAME_CHARS_MAX)
 			: psprintf("%d", seat.row);
 		if (values[ROW_SEATS].type == jbvString)
-			layout_form_ranges(layout, &seat,
-							   pnstrdup(values[ROW_SEATS].val.string.val, values[ROW_SEATS].val.string.len),
+			layout_form_ranges(layout, &seat, pnstrdup(values[ROW_SEATS].val.string.val,
+													   values[ROW_SEATS].val.string.len),
 							   row_label, &seats);
 		else
 			layout_form_seats(layout, &seat, &values[ROW_SEATS], row_label, &seats);

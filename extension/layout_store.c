@@ -4,7 +4,8 @@
  *
  * The date's row is locked (FOR NO KEY UPDATE: sales and foreign keys go on), so that two imports
  * of a date come one after the other, and so are its sections (FOR KEY SHARE). Seats that somebody
- * else adds meanwhile are met by the grid's own unique index. Reservations are not looked at: seats are only ever added.
+ * else adds meanwhile are met by the grid's own unique index. Reservations are not looked at:
+ * seats are only ever added.
  */
 #include "layout.h"
 
@@ -26,9 +27,10 @@ static SavedPlan lock_date = PLAN(
 	UUIDOID);
 
 static SavedPlan share_date = PLAN(
-	"SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", UUIDOID);
+	"SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE",
+	UUIDOID);
 
-/* In the order in which they were made; locked, so that none is soft-deleted before its seats come. */
+/* In the order in which they were made; locked, lest one is soft-deleted before its seats come. */
 static SavedPlan live_sections = PLAN(
 	"SELECT id, name, price, currency, kind, focal_row, focal_col FROM concert.section"
 	" WHERE concert_date_id = $1 AND deleted_at IS NULL ORDER BY id FOR KEY SHARE",
@@ -41,11 +43,13 @@ static SavedPlan highest_row = PLAN(
 static SavedPlan live_labels = PLAN(
 	"SELECT s.name, seat.label FROM concert.section AS s"
 	" JOIN concert.seat ON seat.section_id = s.id AND seat.deleted_at IS NULL"
-	" WHERE s.concert_date_id = $1 AND s.name = ANY ($2) AND s.kind = 'seated' AND s.deleted_at IS NULL",
+	" WHERE s.concert_date_id = $1 AND s.name = ANY ($2) AND s.kind = 'seated'"
+	" AND s.deleted_at IS NULL",
 	UUIDOID, TEXTARRAYOID);
 
 static SavedPlan insert_sections = PLAN(
-	"INSERT INTO concert.section (id, concert_date_id, name, price, currency, kind, focal_row, focal_col)"
+	"INSERT INTO concert.section (id, concert_date_id, name, price, currency, kind, focal_row,"
+	" focal_col)"
 	" SELECT s.id, $1, s.name, s.price, s.currency, s.kind, nullif(s.focal_row, 0),"
 	" nullif(s.focal_col, 0)"
 	" FROM unnest($2, $3, $4, $5, $6, $7, $8)"
@@ -160,7 +164,8 @@ layout_match_section(const Layout *layout, int index, const LayoutSection *old)
 	if (section->focal_row != 0 && (section->focal_row != old->focal_row ||
 									section->focal_col != old->focal_col))
 		error_layout_refused(layout_section_where(layout, index, "focal"),
-							 psprintf("section \"%s\" exists with another focal point", section->name));
+							 psprintf("section \"%s\" exists with another focal point",
+									  section->name));
 	section->id = old->id;
 	section->exists = true;
 }
@@ -244,15 +249,17 @@ layout_store_sections(const Layout *layout, const pg_uuid_t *date_id, const pg_u
 	}
 	if (ids.count == 0)
 		return;
-	plan_write(&open_revenues, PLAN_ARGS(uuid_value(concert_id), layout_column_value(&currencies)));
+	plan_write(&open_revenues, PLAN_ARGS(uuid_value(concert_id),
+										 layout_column_value(&currencies)));
 	plan_write(&insert_sections,
-			   PLAN_ARGS(uuid_value(date_id), layout_column_value(&ids), layout_column_value(&names),
-						 layout_column_value(&prices), layout_column_value(&currencies),
-						 layout_column_value(&kinds), layout_column_value(&focal_rows),
-						 layout_column_value(&focal_cols)));
+			   PLAN_ARGS(uuid_value(date_id), layout_column_value(&ids),
+						 layout_column_value(&names), layout_column_value(&prices),
+						 layout_column_value(&currencies), layout_column_value(&kinds),
+						 layout_column_value(&focal_rows), layout_column_value(&focal_cols)));
 }
 
-static void
+/* Returns how many there are now: an app's own trigger may have turned some away. */
+static int
 layout_store_seats(const Layout *layout, const pg_uuid_t *date_id)
 {
 	int			room = layout->seat_count;
@@ -264,6 +271,7 @@ layout_store_seats(const Layout *layout, const pg_uuid_t *date_id)
 	Column		labels = layout_column(TEXTOID, room);
 	Column		accessibles = layout_column(BOOLOID, room);
 	NullableDatum spots[4];
+	int			stored;
 
 	for (int i = 0; i < layout->seat_count; i++)
 	{
@@ -281,19 +289,20 @@ layout_store_seats(const Layout *layout, const pg_uuid_t *date_id)
 	spots[1] = layout_column_value(&ids);
 	spots[2] = layout_column_value(&rows);
 	spots[3] = layout_column_value(&cols);
-	if (plan_write(&insert_seats, PLAN_ARGS(spots[0], spots[1], layout_column_value(&sections), spots[2],
-											spots[3], layout_column_value(&labels),
-											layout_column_value(&accessibles))) == layout->seat_count)
-		return;
-	if (plan_read(&taken_spot, spots) > 0)
+	stored = plan_write(&insert_seats, PLAN_ARGS(spots[0], spots[1], layout_column_value(&sections),
+												 spots[2], spots[3], layout_column_value(&labels),
+												 layout_column_value(&accessibles)));
+	if (stored < layout->seat_count && plan_read(&taken_spot, spots) > 0)
 	{
 		int			first = plan_int64(0, 0);
 		const LayoutSeat *seat = &layout->seats[first];
 
 		error_layout_refused(layout_seat_where(layout, first, NULL),
 							 psprintf("row %d, col %d of the grid is taken by a %sseat of the date",
-									  seat->row, seat->col, plan_bool(0, 1) ? "soft-deleted " : ""));
+									  seat->row, seat->col,
+									  plan_bool(0, 1) ? "soft-deleted " : ""));
 	}
+	return stored;
 }
 
 /* The house's act, so that whoever follows the date's history reads the map anew. */
@@ -323,9 +332,11 @@ layout_read(Layout *layout, FunctionCallInfo fcinfo)
 													  strlen("zones"), NULL) != NULL;
 
 	if (ours == theirs)
-		document_refuse(&root, "expected either \"sections\" or, of a pretix seating plan, \"zones\"");
+		document_refuse(&root,
+						"expected either \"sections\" or, of a pretix seating plan, \"zones\"");
 	if (ours && !PG_ARGISNULL(2))
-		document_refuse(&prices_root, "goes with a pretix seating plan only; sections name their price");
+		document_refuse(&prices_root,
+						"goes with a pretix seating plan only; sections name their price");
 	if (ours)
 		layout_form_read(layout, &document, &root);
 	else
@@ -344,6 +355,7 @@ concert_import_layout(PG_FUNCTION_ARGS)
 	Layout		layout = {.currency = "PTS"};
 	pg_uuid_t  *date_id;
 	pg_uuid_t	concert_id;
+	int			seats;
 
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
@@ -356,10 +368,10 @@ concert_import_layout(PG_FUNCTION_ARGS)
 	layout_refuse_same_spots(&layout);
 	layout_judge_labels(&layout, date_id);
 	layout_store_sections(&layout, date_id, &concert_id);
-	layout_store_seats(&layout, date_id);
-	layout_tell(date_id, layout.seat_count);
+	seats = layout_store_seats(&layout, date_id);
+	layout_tell(date_id, seats);
 	plan_end();
-	PG_RETURN_INT32(layout.seat_count);
+	PG_RETURN_INT32(seats);
 }
 
 Datum
@@ -384,7 +396,8 @@ concert_copy_layout(PG_FUNCTION_ARGS)
 		error_unknown_object("concert date", from_id);
 	plan_read(&highest_row, PLAN_ARGS(uuid_value(to_id)));
 	if (plan_int32(0, 0) > 0)
-		error_layout_refused("", psprintf("concert date \"%s\" has seats already", uuid_text(to_id)));
+		error_layout_refused("", psprintf("concert date \"%s\" has seats already",
+										  uuid_text(to_id)));
 	sources = layout_read_sections(from_id, &layout.section_count);
 	layout.sections = palloc(sizeof(LayoutSection) * Max(layout.section_count, 1));
 	memcpy(layout.sections, sources, sizeof(LayoutSection) * layout.section_count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The public seating plan form of pretix: zones of rows of seats, each with a position in the plane,
- * and categories, whose prices come beside the plan. docs/layout.md says which keys are known.
+ * The public seating plan form of pretix: zones of rows of seats, each with a position in the
+ * plane, and categories, whose prices come beside the plan. docs/layout.md says which keys are known.
  * Here the plan is read; pretix_place.c finds the grid's rows and cols for a zone's seats.
  */
 #include "pretix.h"
@@ -187,8 +187,9 @@ pretix_read_prices(Reading *reading, const JsonbValue *prices, const DocumentPat
 		DocumentPath price = document_key(&items.at, "price");
 		DocumentPath currency = document_key(&items.at, "currency");
 		JsonbValue	values[lengthof(price_keys)];
-		Category   *category = pretix_find_category(reading, pnstrdup(items.at.key, items.at.key_bytes));
+		Category   *category;
 
+		category = pretix_find_category(reading, pnstrdup(items.at.key, items.at.key_bytes));
 		if (category == NULL)
 			document_refuse(&items.at, "the plan has no such category");
 		document_object(&items.item, &items.at, price_keys, lengthof(price_keys), values);
@@ -204,20 +205,22 @@ static int
 pretix_section(Reading *reading, const JsonbValue *given, const DocumentPath *up)
 {
 	DocumentPath at = document_key(up, "category");
-	Category   *category = pretix_find_category(reading, document_text(given, &at, 0, TEXT_CHARS_MAX));
 	LayoutSection section = {.part = reading->zone_index};
+	Category   *category;
 
+	category = pretix_find_category(reading, document_text(given, &at, 0, TEXT_CHARS_MAX));
 	if (category == NULL)
 		document_refuse(&at, "the plan has no such category");
 	if (!category->priced)
-		document_refuse(&at, psprintf("category \"%s\" has no price in \"prices\"", category->name));
+		document_refuse(&at, psprintf("category \"%s\" has no price in \"prices\"",
+									  category->name));
 	if (category->section >= 0)
 		return category->section;
 	section.name = reading->zone_name[0] != '\0' ? reading->zone_name : category->name;
 	section.price = category->price;
 	section.currency = category->currency;
-	category->section = layout_find_section(reading->layout->sections, reading->layout->section_count,
-											&section);
+	category->section = layout_find_section(reading->layout->sections,
+											reading->layout->section_count, &section);
 	if (category->section < 0)
 		category->section = layout_add_section(reading->layout, &section, &at);
 	return category->section;
@@ -242,7 +245,8 @@ pretix_new_seat(Reading *reading, const DocumentPath *at)
 	if (reading->zone.seat_count == reading->seat_room)
 	{
 		reading->seat_room *= 2;
-		reading->zone.seats = repalloc_huge(reading->zone.seats, sizeof(PlanSeat) * reading->seat_room);
+		reading->zone.seats = repalloc_huge(reading->zone.seats,
+											sizeof(PlanSeat) * reading->seat_room);
 	}
 	return &reading->zone.seats[reading->zone.seat_count++];
 }
@@ -297,12 +301,14 @@ pretix_keep_zone(Reading *reading, const DocumentPath *at)
 	pretix_place(&reading->zone, layout_next_row(layout));
 	reading->guids = reading->guids == NULL
 		? palloc(sizeof(LayoutName) * reading->zone.seat_count)
-		: repalloc_huge(reading->guids, sizeof(LayoutName) * (layout->seat_count + reading->zone.seat_count));
+		: repalloc_huge(reading->guids,
+						sizeof(LayoutName) * (layout->seat_count + reading->zone.seat_count));
 	for (int i = 0; i < reading->zone.seat_count; i++)
 	{
 		const PlanSeat *seat = &reading->zone.seats[i];
 
-		positions[i] = (LayoutName){"", psprintf("%g, %g", seat->at.x, seat->at.y), layout->seat_count};
+		positions[i] = (LayoutName){"", psprintf("%.15g, %.15g", seat->at.x, seat->at.y),
+			layout->seat_count};
 		reading->guids[layout->seat_count] = (LayoutName){"", seat->guid, layout->seat_count};
 		layout_add_seat(layout, &seat->seat, at);
 	}

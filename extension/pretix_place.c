@@ -3,8 +3,8 @@
  * From positions in a plan to rows and cols of the grid, so that neighbours in the grid are
  * neighbours in the hall.
  *
- * It is the positions that are looked at, not the numbers, along and across the direction in which a
- * zone's rows run. Rows side by side become one row of the grid. A distance clearly larger than the
+ * It is the positions that are looked at, not the numbers, along and across the direction in which
+ * a zone's rows run. Rows side by side become one row of the grid. A distance clearly larger than the
  * usual one is an aisle: between seats it leaves as many cols empty as it could hold, between rows
  * one row. Usual is the lower median, so that pairs of seats with gaps between them stay pairs.
  */
@@ -13,7 +13,7 @@
 #include <math.h>
 
 #define AISLE_SHARE 1.5			/* of the usual distance: beyond it is an aisle */
-#define SAME_ROW_SHARE 0.5		/* of the usual distance of seats: up to there rows are side by side */
+#define SAME_ROW_SHARE 0.5		/* of the usual distance of seats: so far rows are side by side */
 #define UPRIGHT_COSINE 1e-6		/* below it rounding alone would say up or down */
 #define DISTANCES_MIN 3			/* in one row, to tell what is usual in it */
 
@@ -167,7 +167,8 @@ pretix_step(const PlanSeat *left, const PlanSeat *right, double usual)
 
 /* A line's first col says how far its first seat is from the zone's edge, so that lines align. */
 static void
-pretix_place_line(PlanZone *zone, int first, int end, double edge, double spacing, double *distances)
+pretix_place_line(PlanZone *zone, int first, int end, double edge, double spacing,
+				  double *distances)
 {
 	int			count = pretix_distances(zone, first, end, distances);
 	double		usual = pretix_usual(distances, count);

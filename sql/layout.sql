@@ -1,27 +1,15 @@
 -- A layout becomes sections and seats, all of them or none; whatever is wrong in it is named with its
 -- path. What is exported imports the same hall again, and a date gets another's hall by a copy.
 \getenv source PG_ABS_SRCDIR
-\set hall :source '/sql/hall.psql'
+\set hall :source '/sql/layout.psql'
 \i :hall
 \set ECHO none
-CREATE FUNCTION pg_temp.new_date() RETURNS uuid LANGUAGE sql AS $$
-    SELECT concert.create_concert_date(id, now() + interval '30 days')
-    FROM concert.concert ORDER BY id DESC LIMIT 1
-$$;
 -- 'Stalls 6500 EUR seated [1,9]: 1: 1=A-1 2=A-2*': the sections of a date, their rows and seats; * is accessible.
 CREATE FUNCTION pg_temp.hall(date uuid) RETURNS TABLE (section text, "row" int, seats text) LANGUAGE sql AS $$
     SELECT concat_ws(' ', s.name, s.price, s.currency, s.kind, '[' || s.focal_row || ',' || s.focal_col || ']'), t."row",
            string_agg(t.col || '=' || t.label || CASE WHEN t.accessible THEN '*' ELSE '' END, ' ' ORDER BY t.col)
     FROM concert.section AS s LEFT JOIN concert.seat AS t ON t.section_id = s.id AND t.deleted_at IS NULL
     WHERE s.concert_date_id = date GROUP BY s.id, t."row" ORDER BY s.id, t."row"
-$$;
--- What is wrong with a layout.
-CREATE FUNCTION pg_temp.wrong(layout jsonb, prices jsonb DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN 'imported ' || concert.import_layout(pg_temp.new_date(), layout, prices);
-EXCEPTION WHEN OTHERS THEN
-    RETURN CASE sqlstate WHEN 'TK014' THEN sqlerrm ELSE sqlstate || ' ' || sqlerrm END;
-END
 $$;
 CREATE FUNCTION pg_temp.wrong_section(section jsonb) RETURNS text LANGUAGE sql AS $$
     SELECT pg_temp.wrong(jsonb_build_object('sections', jsonb_build_array('{"name": "S", "price": 1}' || section)))

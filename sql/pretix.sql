@@ -1,13 +1,9 @@
 -- A pretix seating plan becomes a hall in which neighbours in the grid are neighbours in the plan: seats
 -- and rows are placed by their positions, aisles stay empty. What is wrong in a plan is named with its path.
 \getenv source PG_ABS_SRCDIR
-\set hall :source '/sql/hall.psql'
+\set hall :source '/sql/layout.psql'
 \i :hall
 \set ECHO none
-CREATE FUNCTION pg_temp.new_date() RETURNS uuid LANGUAGE sql AS $$
-    SELECT concert.create_concert_date(id, now() + interval '30 days')
-    FROM concert.concert ORDER BY id DESC LIMIT 1
-$$;
 -- A row of seats at x, y, dx, dy; the numbers in the order of the plan, "-" leaves a seat out.
 CREATE FUNCTION pg_temp."row"(name text, x float, y float, dx float, dy float, numbers text, category text DEFAULT 'normal', guids text DEFAULT '')
 RETURNS jsonb LANGUAGE sql AS $$
@@ -37,16 +33,12 @@ BEGIN
     FROM concert.seat AS t JOIN concert.section AS s ON s.id = t.section_id WHERE t.concert_date_id = date GROUP BY t."row" ORDER BY t."row";
 END
 $$;
-CREATE FUNCTION pg_temp.wrong(layout jsonb, prices jsonb DEFAULT '{"normal": {"price": 100}, "best": {"price": 250}}') RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN 'imported ' || concert.import_layout(pg_temp.new_date(), layout, prices);
-EXCEPTION WHEN OTHERS THEN
-    RETURN CASE sqlstate WHEN 'TK014' THEN sqlerrm ELSE sqlstate || ' ' || sqlerrm END;
-END
+CREATE FUNCTION pg_temp.wrong_plan(plan jsonb) RETURNS text LANGUAGE sql AS $$
+    SELECT pg_temp.wrong(plan, '{"normal": {"price": 100}, "best": {"price": 250}}')
 $$;
 -- The plan with something else at a place of it.
 CREATE FUNCTION pg_temp.wrong_at(path text[], item jsonb) RETURNS text LANGUAGE sql AS $$
-    SELECT pg_temp.wrong(jsonb_set(pg_temp.plan(pg_temp.zone('Main', 0, 0, pg_temp."row"('A', 0, 0, 30, 0, '1 2'))), path, item))
+    SELECT pg_temp.wrong_plan(jsonb_set(pg_temp.plan(pg_temp.zone('Main', 0, 0, pg_temp."row"('A', 0, 0, 30, 0, '1 2'))), path, item))
 $$;
 \set ECHO all
 
@@ -74,7 +66,7 @@ SELECT * FROM pg_temp.seen(pg_temp.plan(
     pg_temp.zone('Pairs', 0, 0, pg_temp."row"('P', 0, 0, 20, 0, '1 2 - 3 4 - 5 6'), pg_temp."row"('Q', 40, 20, 20, 0, '1 2'), pg_temp."row"('R', 0, 40, 20, 0, '1 - - 2')),
     pg_temp.zone('Singles', 0, 0, pg_temp."row"('S', 0, 0, 0, 0, '1'), pg_temp."row"('S', 50, 0, 0, 0, '2'), pg_temp."row"('T', 0, 50, 0, 0, '1'))));
 -- keys that are known and not used
-SELECT pg_temp.wrong(jsonb_set(jsonb_set(jsonb_set(pg_temp.plan(pg_temp.zone('Main', 0.5, -7.25, pg_temp."row"('A', 0, 0, 30, 0, '1 2'))),
+SELECT pg_temp.wrong_plan(jsonb_set(jsonb_set(jsonb_set(pg_temp.plan(pg_temp.zone('Main', 0.5, -7.25, pg_temp."row"('A', 0, 0, 30, 0, '1 2'))),
     '{zones,0,areas}', '[{"shape": "circle", "text": {"text": "Stage"}}]'),
     '{zones,0,rows,0,row_number_position}', '"both"'), '{zones,0,rows,0,seats,0,radius}', '10'));
 
@@ -95,6 +87,6 @@ SELECT pg_temp.wrong(pg_temp.plan(pg_temp.zone('Main', 0, 0, pg_temp."row"('A', 
     (1, '{}'::jsonb), (2, '[]'), (3, '100'), (4, '{"normal": 100}'), (5, '{"normal": {}}'), (6, '{"normal": {"price": -1}}'), (7, '{"normal": {"price": 100, "currency": "EURO"}}'),
     (8, '{"normal": {"price": 100}, "no such": {"price": 100}}'), (9, '{"normal": {"price": 100, "vat": 7}}'), (10, '{"normal": {"price": 0}}')) AS v (n, prices) ORDER BY v.n;
 SELECT pg_temp.wrong(jsonb_build_object('zones', '[]'::jsonb, 'categories', (SELECT jsonb_agg(jsonb_build_object('name', n::text)) FROM generate_series(1, 1001) AS n)), '{}');
-SELECT pg_temp.wrong(pg_temp.plan(jsonb_build_object('position', '{"x": 0, "y": 0}'::jsonb, 'rows', (SELECT jsonb_agg('{"row_number": "", "seats": []}'::jsonb) FROM generate_series(1, 10001)))));
+SELECT pg_temp.wrong_plan(pg_temp.plan(jsonb_build_object('position', '{"x": 0, "y": 0}'::jsonb, 'rows', (SELECT jsonb_agg('{"row_number": "", "seats": []}'::jsonb) FROM generate_series(1, 10001)))));
 -- the same label in two zones of one name
-SELECT pg_temp.wrong(pg_temp.plan(pg_temp.zone('Main', 0, 0, pg_temp."row"('A', 0, 0, 30, 0, '1 2')), pg_temp.zone('Main', 0, 400, pg_temp."row"('A', 0, 0, 30, 0, '2 3', 'best', 'other'))));
+SELECT pg_temp.wrong_plan(pg_temp.plan(pg_temp.zone('Main', 0, 0, pg_temp."row"('A', 0, 0, 30, 0, '1 2')), pg_temp.zone('Main', 0, 400, pg_temp."row"('A', 0, 0, 30, 0, '2 3', 'best', 'other'))));
