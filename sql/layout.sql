@@ -51,8 +51,10 @@ SELECT count(*) AS seats, count(blocked_reason) AS blocked,
        count(DISTINCT label) AS labels FROM concert.seat WHERE concert_date_id IN (:'copy', :'again') AND label <> 'A4';
 -- of any shape: seats by hand in a standing section, labels twice (a copy takes them), spots in a corner
 SELECT pg_temp.new_date() AS odd, pg_temp.new_date() AS copy, pg_temp.new_date() AS again \gset
-SELECT concert.create_section(:'odd', 'Pit', 7, 'EUR', 'standing') AS pit, concert.create_section(:'odd', 'Box "é"', 9) AS box \gset
+SELECT concert.create_section(:'odd', 'Pit', 7, 'EUR', 'standing') AS pit, concert.create_section(:'odd', 'Pit', 8, 'EUR', 'standing') AS pit_2,
+       concert.create_section(:'odd', 'Box "é"', 9) AS box \gset
 SELECT concert.add_seats(:'odd', :'pit', 1000000, ARRAY[1000000, 5], ARRAY['x', 'x']),
+       concert.add_seats(:'odd', :'pit_2', 2, ARRAY[2, 3], ARRAY['1', '2']),
        concert.add_seats(:'odd', :'box', 3, ARRAY[1, 2, 4, 7, 8], NULL, ARRAY[4]),
        concert.add_seats(:'odd', :'box', 4, ARRAY[1, 2], ARRAY['A-1', 'B-2']),
        concert.add_seats(:'odd', :'box', 5, ARRAY[1, 2], ARRAY['-1', '-2']),
