@@ -87,6 +87,15 @@ static SavedPlan copy_seats = PLAN(
 	" WHERE seat.deleted_at IS NULL ORDER BY seat.\"row\", seat.col",
 	UUIDOID, UUIDOID, UUIDARRAYOID, UUIDARRAYOID);
 
+/* A section that the date had already keeps the concessions that it has. */
+static SavedPlan copy_concessions = PLAN(
+	"INSERT INTO concert.concession (concert_date_id, section_id, name, price)"
+	" SELECT $2, s.to_id, c.name, c.price FROM unnest($3, $4) AS s (from_id, to_id)"
+	" JOIN concert.concession AS c ON c.section_id = s.from_id AND c.concert_date_id = $1"
+	" WHERE c.deleted_at IS NULL ORDER BY c.id"
+	" ON CONFLICT (section_id, name) WHERE deleted_at IS NULL DO NOTHING",
+	UUIDOID, UUIDOID, UUIDARRAYOID, UUIDARRAYOID);
+
 /* An array argument, made item by item. */
 typedef struct Column
 {
@@ -374,17 +383,42 @@ concert_import_layout(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(seats);
 }
 
+/*
+ * Makes the sections that the second date lacks. What copies on then needs: both dates, and the
+ * sections of the one beside those of the other.
+ */
+static void
+layout_copy_sections(const pg_uuid_t *from_id, const pg_uuid_t *to_id, const pg_uuid_t *concert_id,
+					 NullableDatum *ret_arguments)
+{
+	Layout		layout = {0};
+	LayoutSection *sources = layout_read_sections(from_id, &layout.section_count);
+	Column		from_sections = layout_column(UUIDOID, layout.section_count);
+	Column		to_sections = layout_column(UUIDOID, layout.section_count);
+
+	layout.sections = palloc(sizeof(LayoutSection) * Max(layout.section_count, 1));
+	memcpy(layout.sections, sources, sizeof(LayoutSection) * layout.section_count);
+	layout_match_sections(&layout, to_id);
+	layout_store_sections(&layout, to_id, concert_id);
+	for (int i = 0; i < layout.section_count; i++)
+	{
+		layout_column_add(&from_sections, UUIDPGetDatum(&sources[i].id));
+		layout_column_add(&to_sections, UUIDPGetDatum(&layout.sections[i].id));
+	}
+	ret_arguments[0] = uuid_value(from_id);
+	ret_arguments[1] = uuid_value(to_id);
+	ret_arguments[2] = layout_column_value(&from_sections);
+	ret_arguments[3] = layout_column_value(&to_sections);
+}
+
 Datum
 concert_copy_layout(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"from_date", "to_date"};
-	Layout		layout = {0};
+	NullableDatum arguments[4];
 	pg_uuid_t  *from_id;
 	pg_uuid_t  *to_id;
 	pg_uuid_t	concert_id;
-	Column		from_sections;
-	Column		to_sections;
-	LayoutSection *sources;
 	int			seats;
 
 	argument_require(fcinfo, lengthof(names), names);
@@ -398,21 +432,9 @@ concert_copy_layout(PG_FUNCTION_ARGS)
 	if (plan_int32(0, 0) > 0)
 		error_layout_refused("", psprintf("concert date \"%s\" has seats already",
 										  uuid_text(to_id)));
-	sources = layout_read_sections(from_id, &layout.section_count);
-	layout.sections = palloc(sizeof(LayoutSection) * Max(layout.section_count, 1));
-	memcpy(layout.sections, sources, sizeof(LayoutSection) * layout.section_count);
-	layout_match_sections(&layout, to_id);
-	layout_store_sections(&layout, to_id, &concert_id);
-	from_sections = layout_column(UUIDOID, layout.section_count);
-	to_sections = layout_column(UUIDOID, layout.section_count);
-	for (int i = 0; i < layout.section_count; i++)
-	{
-		layout_column_add(&from_sections, UUIDPGetDatum(&sources[i].id));
-		layout_column_add(&to_sections, UUIDPGetDatum(&layout.sections[i].id));
-	}
-	seats = plan_write(&copy_seats, PLAN_ARGS(uuid_value(from_id), uuid_value(to_id),
-											  layout_column_value(&from_sections),
-											  layout_column_value(&to_sections)));
+	layout_copy_sections(from_id, to_id, &concert_id, arguments);
+	plan_write(&copy_concessions, arguments);
+	seats = plan_write(&copy_seats, arguments);
 	layout_tell(to_id, seats);
 	plan_end();
 	PG_RETURN_INT32(seats);

@@ -40,6 +40,18 @@ SELECT count(*) AS rows, count(DISTINCT h) AS distinct_rows
 FROM (SELECT h::text FROM pg_temp.hall(:'example_date') AS h UNION ALL SELECT h::text FROM pg_temp.hall(:'again') AS h
       UNION ALL SELECT h::text FROM pg_temp.hall(:'copy') AS h) AS three (h);
 SELECT action, detail FROM concert.history WHERE concert_date_id = :'copy';
+-- whose best seats are known to be there at once, though the hall was looked at before
+SELECT pg_temp.new_date() AS best \gset
+SELECT ok, reason FROM concert.reserve_best(:'best', 2, :'ann');
+SELECT concert.copy_layout(:'example_date', :'best');
+SELECT ok FROM concert.reserve_best(:'best', 2, :'ann', max_price => 6500);
+
+-- concessions go with the sections, those that are there already stay as they are
+SELECT concert.create_concession(:'section', 'student', 50) AS student, concert.create_concession(:'section', 'child', 0) AS child,
+       pg_temp.new_date() AS copy \gset
+SELECT concert.create_concession(concert.create_section(:'copy', 'Stalls', 100), 'child', 10) AS other_child \gset
+SELECT concert.copy_layout(:'date', :'copy');
+SELECT section, name, price FROM concert.concessions(:'copy');
 
 -- a house block, what is sold and what is soft-deleted stay behind
 SELECT ok FROM concert.block_seats(ARRAY[:'a2']::uuid[], 'camera');

@@ -22,7 +22,7 @@ GRANT EXECUTE ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) TO concert_a
 
 -- export_layout(concert_date_id) returns the live sections and seats of a date as a layout of our own
 -- form: into an empty date it imports the same sections, grid, labels, prices, focal points and
--- accessible seats. House blocks and reservations are no part of it.
+-- accessible seats. House blocks, concessions and reservations are no part of it.
 -- Reads only, the latest that is committed. Errors: TK001 unknown date, 22004 NULL.
 -- Example: SELECT jsonb_pretty(concert.export_layout(:date));
 CREATE FUNCTION concert.export_layout(concert_date_id uuid) RETURNS jsonb
@@ -32,9 +32,9 @@ COMMENT ON FUNCTION concert.export_layout(uuid) IS 'a date''s sections and seats
 REVOKE ALL ON FUNCTION concert.export_layout(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.export_layout(uuid) TO concert_admin;
 
--- copy_layout(from_date, to_date) gives a date without seats the live sections and seats of another one,
--- of any concert, and returns how many seats. House blocks and reservations are not copied.
--- Writes section, account, seat, history ('added'). Locks the row of to_date (FOR NO KEY UPDATE), that
+-- copy_layout(from_date, to_date) gives a date without seats the live sections, concessions and seats of
+-- another one, of any concert, and returns how many seats. House blocks and reservations are not copied.
+-- Writes section, concession, account, seat, history ('added'). Locks the row of to_date (FOR NO KEY UPDATE), that
 -- of from_date and the sections of both (KEY SHARE).
 -- Errors: TK014 to_date has seats (soft-deleted ones count) or a section of the same name, price and
 -- currency but another kind or focal point; TK001 unknown date, 22004 NULL.
