@@ -38,6 +38,7 @@
 #define SEATS_PER_CALL_LIMIT 1000
 #define KEY_CHARS_MAX 200
 #define NAME_CHARS_MAX 200
+#define GRID_MAX 1000000		/* the highest row and col */
 #define PENDING_SECONDS_MAX 900
 #define PRICE_MAX INT64CONST(1000000000000000)	/* a call's seats together stay below 2^63 */
 

@@ -52,9 +52,9 @@ static const struct
 	const char *name;
 	int			columns;
 }			table_names[DIRECT_TABLES] = {
-	[DIRECT_CONCERT_DATE] = {"concert_date", 15},
-	[DIRECT_SECTION] = {"section", 8},
-	[DIRECT_SEAT] = {"seat", 10},
+	[DIRECT_CONCERT_DATE] = {"concert_date", 18},
+	[DIRECT_SECTION] = {"section", 10},
+	[DIRECT_SEAT] = {"seat", 11},
 	[DIRECT_RESERVATION] = {"reservation", 15},
 	[DIRECT_HISTORY] = {"history", 10},
 	[DIRECT_EVENT_0] = {"outbox_event_0", 10},

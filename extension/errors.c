@@ -194,6 +194,15 @@ error_snapshot_too_old(const char *function)
 			 errhint("Use READ COMMITTED.")));
 }
 
+/* where is a path inside the document, "" the document as a whole. */
+void
+error_layout_refused(const char *where, const char *problem)
+{
+	ereport(ERROR,
+			(error_code(ERROR_LAYOUT_REFUSED),
+			 errmsg("layout refused: %s%s%s", where, where[0] != '\0' ? ": " : "", problem)));
+}
+
 void
 error_balance_overflow(int64 balance, int64 amount)
 {

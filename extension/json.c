@@ -89,6 +89,31 @@ json_add_int64(Json *json, const char *name, int64 number)
 	json_push(json, WJB_VALUE, &item);
 }
 
+void
+json_append_uuid(Json *json, const pg_uuid_t *id)
+{
+	JsonbValue	item = json_string(uuid_text(id));
+
+	json_push(json, WJB_ELEM, &item);
+}
+
+void
+json_add_bool(Json *json, const char *name, bool flag)
+{
+	JsonbValue	item = {.type = jbvBool, .val.boolean = flag};
+
+	json_add_name(json, name);
+	json_push(json, WJB_VALUE, &item);
+}
+
+void
+json_append_int64(Json *json, int64 number)
+{
+	JsonbValue	item = {.type = jbvNumeric, .val.numeric = int64_to_numeric(number)};
+
+	json_push(json, WJB_ELEM, &item);
+}
+
 Jsonb *
 json_finish(Json *json)
 {

@@ -26,9 +26,14 @@ extern void json_add_text(Json *json, const char *name, const char *text);
 extern void json_add_uuid(Json *json, const char *name, const pg_uuid_t *id);
 extern void json_add_uuid_or_null(Json *json, const char *name, const pg_uuid_t *id);
 extern void json_add_int64(Json *json, const char *name, int64 number);
+extern void json_add_bool(Json *json, const char *name, bool flag);
 
 /* The name of a member whose value is an object or an array, begun next. */
 extern void json_add_name(Json *json, const char *name);
+
+/* An element of the open array. */
+extern void json_append_uuid(Json *json, const pg_uuid_t *id);
+extern void json_append_int64(Json *json, int64 number);
 
 extern Jsonb *json_finish(Json *json);
 

@@ -23,20 +23,21 @@ static SavedPlan live_concert = PLAN(
 static SavedPlan insert_date = PLAN(
 	"INSERT INTO concert.concert_date (concert_id, starts_at, time_zone, sale_opens_at,"
 	" sale_closes_at, pending_seconds, seats_per_user_max, admission, admission_cap,"
-	" admission_rate, claim_seconds, pass_seconds)"
+	" admission_rate, claim_seconds, pass_seconds, orphan_rule, orphan_relax_fill_percent,"
+	" orphan_relax_hours)"
 	" VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), coalesce($5, $2), $6, $7, $8, $9, $10,"
-	" $11, $12) RETURNING id",
+	" $11, $12, $13, $14, $15) RETURNING id",
 	UUIDOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID,
-	INT4OID, INT4OID, INT4OID, INT4OID);
+	INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, INT4OID, INT4OID);
 
 static SavedPlan live_date = PLAN(
 	"SELECT concert_id FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE",
 	UUIDOID);
 
 static SavedPlan insert_section = PLAN(
-	"INSERT INTO concert.section (concert_date_id, name, price, currency, kind)"
-	" VALUES ($1, $2, $3, $4, $5) RETURNING id",
-	UUIDOID, TEXTOID, INT8OID, TEXTOID, TEXTOID);
+	"INSERT INTO concert.section (concert_date_id, name, price, currency, kind, focal_row, focal_col)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+	UUIDOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID);
 
 static SavedPlan open_revenue = PLAN(
 	"INSERT INTO concert.account (kind, owner_id, currency) VALUES ('revenue', $1, $2)"
@@ -73,22 +74,30 @@ programme_check_date(FunctionCallInfo fcinfo)
 	{
 		int			argument;
 		const char *name;
+		int			low;
 		int			high;
 	}			bounds[] = {
-		{5, "pending_seconds", PENDING_SECONDS_MAX},
-		{6, "seats_per_user_max", 1000},
-		{8, "admission_cap", 1000000},
-		{9, "admission_rate", 100000},
-		{10, "claim_seconds", 3600},
-		{11, "pass_seconds", 86400},
+		{5, "pending_seconds", 1, PENDING_SECONDS_MAX},
+		{6, "seats_per_user_max", 1, 1000},
+		{8, "admission_cap", 1, 1000000},
+		{9, "admission_rate", 1, 100000},
+		{10, "claim_seconds", 1, 3600},
+		{11, "pass_seconds", 1, 86400},
+		{13, "orphan_relax_fill_percent", 1, 100},
+		{14, "orphan_relax_hours", 0, 8760},
 	};
 	char	   *admission;
+	char	   *orphan_rule;
 
 	argument_require(fcinfo, lengthof(names), names);
 	(void) argument_time_zone(fcinfo, 2, "time_zone");
 	admission = argument_text(fcinfo, 7, "admission", NAME_CHARS_MAX);
 	if (strcmp(admission, "open") != 0 && strcmp(admission, "required") != 0)
 		error_invalid("admission", admission, "\"open\" or \"required\"");
+	orphan_rule = argument_text(fcinfo, 12, "orphan_rule", NAME_CHARS_MAX);
+	if (strcmp(orphan_rule, "off") != 0 && strcmp(orphan_rule, "warn") != 0 &&
+		strcmp(orphan_rule, "enforce") != 0)
+		error_invalid("orphan_rule", orphan_rule, "\"off\", \"warn\" or \"enforce\"");
 	for (int i = 0; i < lengthof(bounds); i++)
 	{
 		int			number;
@@ -96,8 +105,8 @@ programme_check_date(FunctionCallInfo fcinfo)
 		if (PG_ARGISNULL(bounds[i].argument))
 			error_null(bounds[i].name);
 		number = PG_GETARG_INT32(bounds[i].argument);
-		if (number < 1 || number > bounds[i].high)
-			error_invalid_number(bounds[i].name, number, 1, bounds[i].high);
+		if (number < bounds[i].low || number > bounds[i].high)
+			error_invalid_number(bounds[i].name, number, bounds[i].low, bounds[i].high);
 	}
 }
 
@@ -127,7 +136,7 @@ Datum
 concert_create_concert_date(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	NullableDatum columns[12];
+	NullableDatum columns[15];
 
 	programme_check_date(fcinfo);
 	programme_check_window(fcinfo);
@@ -138,6 +147,23 @@ concert_create_concert_date(PG_FUNCTION_ARGS)
 		error_unknown_object("concert", PG_GETARG_UUID_P(0));
 	plan_write(&insert_date, columns);
 	return programme_id(caller);
+}
+
+/* Both or none; the spot need not be a seat. */
+static void
+programme_check_focal(FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = {"focal_row", "focal_col"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		NullableDatum spot = fcinfo->args[5 + i];
+
+		if (spot.isnull != fcinfo->args[5].isnull)
+			error_null(names[PG_ARGISNULL(5) ? 0 : 1]);
+		if (!spot.isnull && (DatumGetInt32(spot.value) < 1 || DatumGetInt32(spot.value) > GRID_MAX))
+			error_invalid_number(names[i], DatumGetInt32(spot.value), 1, GRID_MAX);
+	}
 }
 
 Datum
@@ -156,12 +182,14 @@ concert_create_section(PG_FUNCTION_ARGS)
 		error_invalid("kind", kind, "\"seated\" or \"standing\"");
 	if (PG_GETARG_INT64(2) < 0 || PG_GETARG_INT64(2) > PRICE_MAX)
 		error_invalid_number("price", PG_GETARG_INT64(2), 0, PRICE_MAX);
+	programme_check_focal(fcinfo);
 	plan_begin();
 	if (plan_write(&live_date, PLAN_ARGS(fcinfo->args[0])) == 0)
 		error_unknown_object("concert date", PG_GETARG_UUID_P(0));
 	concert_id = plan_uuid(0, 0);
 	plan_write(&open_revenue, PLAN_ARGS(uuid_value(&concert_id), text_value(currency)));
 	plan_write(&insert_section, PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2],
-										  text_value(currency), text_value(kind)));
+										  text_value(currency), text_value(kind),
+										  fcinfo->args[5], fcinfo->args[6]));
 	return programme_id(caller);
 }

@@ -140,6 +140,8 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 		json_add_int64(json, "fence", reservation->fence);
 		if (now != 0)
 			json_add_int64(json, "remaining_ms", remaining_ms(booking->expires_at, now));
+		if (now != 0 && reservation->leaves_orphan)
+			json_add_text(json, "warning", reason_text(REASON_ORPHAN));
 		json_end_object(json);
 	}
 	json_end_array(json);

@@ -18,6 +18,7 @@ typedef struct Reservation
 	int64		price;
 	const char *concession;		/* its name; NULL: full price */
 	int64		fence;
+	bool		leaves_orphan;	/* as it is made, where the date's rule warns of it */
 } Reservation;
 
 /* The reservations of one booking, but for what was cancelled; all of one user, date and currency. */
@@ -65,7 +66,8 @@ extern void booking_tell_made(const Booking *booking, TimestampTz now, const cha
 
 /*
  * Adds [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "concession" where a
- * seat has one, with "remaining_ms" if now is set.
+ * seat has one; for an answer, where now is set, with "remaining_ms" and the "warning" that there
+ * may be.
  */
 extern void booking_add_seats(Json *json, const Booking *booking, TimestampTz now);
 

@@ -14,7 +14,6 @@
 #include "utils/builtins.h"
 
 #define SEATS_PER_ROW_MAX 10000
-#define GRID_MAX 1000000
 
 PG_FUNCTION_INFO_V1(concert_add_seats);
 PG_FUNCTION_INFO_V1(concert_block_seats);
@@ -27,11 +26,12 @@ static SavedPlan live_section = PLAN(
 	UUIDOID, UUIDOID);
 
 static SavedPlan insert_seats = PLAN(
-	"INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label)"
-	" SELECT $1, $2, $3, s.col, coalesce(s.label, $3 || '-' || s.col)"
+	"INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label, accessible)"
+	" SELECT $1, $2, $3, s.col, coalesce(s.label, $3 || '-' || s.col),"
+	" coalesce(s.col = ANY ($6), false)"
 	" FROM unnest($4, $5) WITH ORDINALITY AS s (col, label, n) ORDER BY s.n"
 	" ON CONFLICT (concert_date_id, \"row\", col) DO NOTHING RETURNING col",
-	UUIDOID, UUIDOID, INT4OID, INT4ARRAYOID, TEXTARRAYOID);
+	UUIDOID, UUIDOID, INT4OID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID);
 
 /* For every seat asked for: its date, why it cannot be blocked, whose pending it may still be. */
 static SavedPlan judge_seats = PLAN(
@@ -121,6 +121,25 @@ seat_check_labels(FunctionCallInfo fcinfo, int count)
 	}
 }
 
+/* They are some of cols. */
+static void
+seat_check_accessible(FunctionCallInfo fcinfo, const ArrayType *cols)
+{
+	ArrayType  *array = seat_array(fcinfo, 5, "accessible");
+	int			count = seat_array_count(cols);
+	int		   *sorted = palloc(sizeof(int) * count);
+
+	memcpy(sorted, ARR_DATA_PTR(cols), sizeof(int) * count);
+	qsort(sorted, count, sizeof(int), seat_compare_cols);
+	for (int i = 0; i < seat_array_count(array); i++)
+	{
+		const int  *col = (const int *) ARR_DATA_PTR(array) + i;
+
+		if (bsearch(col, sorted, count, sizeof(int), seat_compare_cols) == NULL)
+			error_invalid("accessible", psprintf("%d", *col), "one of cols");
+	}
+}
+
 /* The first of the wanted spots that the last statement did not fill. */
 static void
 seat_report_taken(const ArrayType *cols, int row, int added)
@@ -151,13 +170,21 @@ concert_add_seats(PG_FUNCTION_ARGS)
 	count = seat_array_count(cols);
 	if (!PG_ARGISNULL(4))
 		seat_check_labels(fcinfo, count);
+	if (!PG_ARGISNULL(5))
+		seat_check_accessible(fcinfo, cols);
 	plan_begin();
 	if (plan_write(&live_section, PLAN_ARGS(fcinfo->args[1], fcinfo->args[0])) == 0)
 		error_unknown_object("section", PG_GETARG_UUID_P(1));
 	added = plan_write(&insert_seats, PLAN_ARGS(fcinfo->args[0], fcinfo->args[1], fcinfo->args[2],
-												fcinfo->args[3], fcinfo->args[4]));
+												fcinfo->args[3], fcinfo->args[4], fcinfo->args[5]));
 	if (added < count)
 		seat_report_taken(cols, row, added);
+	history_add(&(Act){
+		.action = "added",
+		.date_id = *PG_GETARG_UUID_P(0),
+		.actor = GetUserNameFromId(GetSessionUserId(), false),
+		.detail = psprintf("%d seats in row %d", added, row),
+	}, GetCurrentTimestamp());
 	plan_end();
 	PG_RETURN_INT32(added);
 }

@@ -23,6 +23,7 @@
 	X(EVENT_ID_REFUSED, "TK011", "an event id that is not a version 7 UUID") \
 	X(CURSOR_BACKWARDS, "TK012", "an outbox cursor that would move backwards") \
 	X(SNAPSHOT_TOO_OLD, "TK013", "rotation inside a transaction that keeps one snapshot") \
+	X(LAYOUT_REFUSED, "TK014", "a layout that cannot be imported or copied; the message says where") \
 	X(RESTORE_REFUSED, "TK015", "restoring something whose parent is deleted or whose name is taken")
 
 #endif							/* CONCERT_SQLSTATE_H */

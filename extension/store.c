@@ -9,14 +9,16 @@
 
 static SavedPlan find_date = PLAN(
 	"SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
-	" d.admission = 'required'"
+	" d.admission = 'required', d.orphan_rule, d.orphan_relax_fill_percent, d.starts_at,"
+	" d.orphan_relax_hours"
 	" FROM concert.concert_date AS d WHERE d.id = $1 AND d.deleted_at IS NULL",
 	UUIDOID);
 
 static SavedPlan find_seats = PLAN(
 	"SELECT asked.n::integer - 1, s.concert_date_id, s.blocked_reason IS NOT NULL,"
 	" coalesce(s.blocked_until, 'infinity'), section.price, section.currency, live.booking_id,"
-	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id, s.section_id"
+	" live.status = 'pending', live.expires_at, newest.fence, newest.user_id, s.section_id,"
+	" s.\"row\""
 	" FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
 	" JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
 	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL"
@@ -28,7 +30,8 @@ static SavedPlan find_seats = PLAN(
 enum
 {
 	COLUMN_ASKED, COLUMN_DATE, COLUMN_BLOCKED, COLUMN_BLOCKED_UNTIL, COLUMN_PRICE, COLUMN_CURRENCY,
-	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER, COLUMN_SECTION
+	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER, COLUMN_SECTION,
+	COLUMN_ROW
 };
 
 static SavedPlan find_concession = PLAN(
@@ -49,6 +52,14 @@ static SavedPlan insert_reservation = PLAN(
 	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, INT8OID, TEXTOID, INT8OID,
 	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID);
 
+static OrphanRule
+store_orphan_rule(const char *word)
+{
+	if (strcmp(word, "enforce") == 0)
+		return ORPHAN_ENFORCE;
+	return strcmp(word, "warn") == 0 ? ORPHAN_WARN : ORPHAN_OFF;
+}
+
 bool
 store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 {
@@ -62,6 +73,9 @@ store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 		.pending_seconds = plan_int32(0, 2),
 		.seats_per_user_max = plan_int32(0, 3),
 		.admission_required = plan_bool(0, 4),
+		.orphan_rule = store_orphan_rule(plan_text(0, 5)),
+		.orphan_relax_fill_percent = plan_int32(0, 6),
+		.orphan_relaxed_at = plan_time(0, 7) - plan_int32(0, 8) * USECS_PER_HOUR,
 	};
 	return true;
 }
@@ -74,6 +88,7 @@ seat_from_row(int row, const pg_uuid_t *id)
 		.found = true,
 		.date_id = plan_uuid(row, COLUMN_DATE),
 		.section_id = plan_uuid(row, COLUMN_SECTION),
+		.row = plan_int32(row, COLUMN_ROW),
 		.is_blocked = plan_bool(row, COLUMN_BLOCKED),
 		.blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL),
 		.price = plan_int64(row, COLUMN_PRICE),

@@ -13,6 +13,14 @@
 #include "plan.h"
 #include "reservation.h"
 
+/* What becomes of a choice that leaves a single empty seat without need; see orphan.h. */
+typedef enum OrphanRule
+{
+	ORPHAN_OFF,
+	ORPHAN_WARN,
+	ORPHAN_ENFORCE
+} OrphanRule;
+
 /* The rules of a date's sale. */
 typedef struct DateRules
 {
@@ -21,6 +29,9 @@ typedef struct DateRules
 	int			pending_seconds;
 	int			seats_per_user_max;
 	bool		admission_required;
+	OrphanRule	orphan_rule;
+	int			orphan_relax_fill_percent;
+	TimestampTz orphan_relaxed_at;	/* from then on the rule does not hold */
 } DateRules;
 
 /* One seat as it stands. */
@@ -30,6 +41,7 @@ typedef struct SeatRow
 	bool		found;			/* it and its section live; without it nothing below is set */
 	pg_uuid_t	date_id;
 	pg_uuid_t	section_id;
+	int			row;
 	bool		is_blocked;		/* blocked_until: DT_NOEND when it has no end */
 	TimestampTz blocked_until;
 	int64		price;

@@ -14,8 +14,9 @@
 /* Columns of the tables, as their install pieces have them. */
 enum
 {
-	DATE_SALE_OPENS = 5, DATE_SALE_CLOSES, DATE_PENDING_SECONDS,
-	DATE_SEATS_PER_USER, DATE_ADMISSION, DATE_DELETED = 15
+	DATE_STARTS = 3, DATE_SALE_OPENS = 5, DATE_SALE_CLOSES, DATE_PENDING_SECONDS,
+	DATE_SEATS_PER_USER, DATE_ADMISSION, DATE_DELETED = 15, DATE_ORPHAN_RULE,
+	DATE_ORPHAN_RELAX_FILL, DATE_ORPHAN_RELAX_HOURS
 };
 
 enum
@@ -25,7 +26,7 @@ enum
 
 enum
 {
-	SEAT_DATE = 2, SEAT_SECTION, SEAT_BLOCKED_REASON = 7, SEAT_BLOCKED_UNTIL, SEAT_DELETED = 10
+	SEAT_DATE = 2, SEAT_SECTION, SEAT_ROW, SEAT_BLOCKED_REASON = 7, SEAT_BLOCKED_UNTIL, SEAT_DELETED = 10
 };
 
 enum
@@ -75,6 +76,11 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 			.pending_seconds = direct_int32(&scan, DATE_PENDING_SECONDS),
 			.seats_per_user_max = direct_int32(&scan, DATE_SEATS_PER_USER),
 			.admission_required = direct_text_is(&scan, DATE_ADMISSION, "required"),
+			.orphan_rule = direct_text_is(&scan, DATE_ORPHAN_RULE, "enforce") ? ORPHAN_ENFORCE :
+				direct_text_is(&scan, DATE_ORPHAN_RULE, "warn") ? ORPHAN_WARN : ORPHAN_OFF,
+			.orphan_relax_fill_percent = direct_int32(&scan, DATE_ORPHAN_RELAX_FILL),
+			.orphan_relaxed_at = direct_int64(&scan, DATE_STARTS) -
+				direct_int32(&scan, DATE_ORPHAN_RELAX_HOURS) * USECS_PER_HOUR,
 		};
 	}
 	direct_scan_end(&scan);
@@ -167,6 +173,7 @@ seat_read_row(SeatRow *seat, Snapshot snapshot)
 	{
 		seat->date_id = direct_uuid(&scan, SEAT_DATE);
 		seat->section_id = direct_uuid(&scan, SEAT_SECTION);
+		seat->row = direct_int32(&scan, SEAT_ROW);
 		seat->is_blocked = !direct_is_null(&scan, SEAT_BLOCKED_REASON);
 		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL) ? DT_NOEND :
 			direct_int64(&scan, SEAT_BLOCKED_UNTIL);

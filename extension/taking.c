@@ -4,6 +4,7 @@
 
 #include "errors.h"
 #include "lock.h"
+#include "orphan.h"
 #include "pass.h"
 
 static int
@@ -169,8 +170,8 @@ taking_lock(Taking *taking)
 	return all;
 }
 
-static void
-taking_unlock(const Taking *taking)
+void
+taking_release(const Taking *taking)
 {
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -264,7 +265,7 @@ taking_judge_locked(Taking *taking, bool waited)
 		return REASON_WRONG_CURRENCY;
 	if (taking_over_limit(taking))
 		return REASON_LIMIT;
-	return REASON_NONE;
+	return orphan_judge(taking);
 }
 
 Reason
@@ -283,7 +284,7 @@ taking_decide(Taking *taking)
 	all_free = taking_lock(taking) && all_free;
 	reason = all_free ? taking_judge_locked(taking, waited) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
-		taking_unlock(taking);
+		taking_release(taking);
 	return reason;
 }
 
@@ -323,6 +324,7 @@ taking_make_booking(const Taking *taking)
 			.price = row->price,
 			.concession = taking->seats[i].concession,
 			.fence = taking->fence != 0 ? taking->fence : row->newest_fence + 1,
+			.leaves_orphan = taking->seats[i].leaves_orphan,
 		});
 	}
 	return booking;
@@ -337,6 +339,16 @@ taking_take(Taking *taking)
 	store_insert_reservations(&booking, taking->now);
 	booking_tell_made(&booking, taking->now, taking->correlation_id);
 	return booking;
+}
+
+static void
+seat_add_alternative(Json *json, const SeatChoice *seat)
+{
+	json_add_name(json, "alternative");
+	json_begin_array(json);
+	for (int i = 0; i < seat->alternative_count; i++)
+		json_append_uuid(json, &seat->alternative[i]);
+	json_end_array(json);
 }
 
 static void
@@ -357,6 +369,8 @@ taking_add_refused(Json *json, const Taking *taking)
 		if (asked[i]->reason == REASON_HELD)
 			json_add_int64(json, "remaining_ms",
 						   remaining_ms(asked[i]->row.expires_at, taking->now));
+		if (asked[i]->reason == REASON_ORPHAN)
+			seat_add_alternative(json, asked[i]);
 		json_end_object(json);
 	}
 	json_end_array(json);

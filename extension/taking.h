@@ -25,6 +25,9 @@ typedef struct SeatChoice
 	bool		seat_locked;
 	bool		booking_locked;
 	pg_uuid_t	locked_booking_id;
+	bool		leaves_orphan;	/* it or its neighbours, without need; and what would not: */
+	int			alternative_count;
+	const pg_uuid_t *alternative;
 } SeatChoice;
 
 /* All of these seats for this user, or none. */
@@ -57,6 +60,9 @@ extern int	taking_pending_seconds(NullableDatum argument);
  * TK001 when all are, but one has a concession that its section does not know.
  */
 extern Reason taking_decide(Taking *taking);
+
+/* Gives back the seats' locks after a REASON_NONE that is not made use of. */
+extern void taking_release(const Taking *taking);
 
 /* The rules of the sale alone, read and judged at taking->now, which it sets. */
 extern Reason taking_judge_date(Taking *taking);

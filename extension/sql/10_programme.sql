@@ -26,6 +26,9 @@ CREATE TABLE concert.concert_date (
     pass_seconds       integer     NOT NULL,
     created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     deleted_at         timestamptz,
+    orphan_rule        text        NOT NULL DEFAULT 'off',
+    orphan_relax_fill_percent integer NOT NULL DEFAULT 100,
+    orphan_relax_hours integer     NOT NULL DEFAULT 0,
     CONSTRAINT concert_date_pkey PRIMARY KEY (id),
     CONSTRAINT concert_date_concert_fkey FOREIGN KEY (concert_id)
         REFERENCES concert.concert (id) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -36,7 +39,10 @@ CREATE TABLE concert.concert_date (
     CONSTRAINT concert_date_admission_cap CHECK (admission_cap BETWEEN 1 AND 1000000),
     CONSTRAINT concert_date_admission_rate CHECK (admission_rate BETWEEN 1 AND 100000),
     CONSTRAINT concert_date_claim_seconds CHECK (claim_seconds BETWEEN 1 AND 3600),
-    CONSTRAINT concert_date_pass_seconds CHECK (pass_seconds BETWEEN 1 AND 86400)
+    CONSTRAINT concert_date_pass_seconds CHECK (pass_seconds BETWEEN 1 AND 86400),
+    CONSTRAINT concert_date_orphan_rule CHECK (orphan_rule IN ('off', 'warn', 'enforce')),
+    CONSTRAINT concert_date_orphan_relax_fill_percent CHECK (orphan_relax_fill_percent BETWEEN 1 AND 100),
+    CONSTRAINT concert_date_orphan_relax_hours CHECK (orphan_relax_hours BETWEEN 0 AND 8760)
 );
 CREATE INDEX concert_date_concert ON concert.concert_date (concert_id);
 COMMENT ON TABLE concert.concert_date IS 'one performance of a concert, with the rules of its sale';
@@ -50,6 +56,8 @@ CREATE TABLE concert.section (
     currency        text        NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     deleted_at      timestamptz,
+    focal_row       integer,
+    focal_col       integer,
     CONSTRAINT section_pkey PRIMARY KEY (id),
     CONSTRAINT section_of_date UNIQUE (id, concert_date_id),
     CONSTRAINT section_concert_date_fkey FOREIGN KEY (concert_date_id)
@@ -57,7 +65,10 @@ CREATE TABLE concert.section (
     CONSTRAINT section_name CHECK (char_length(name) BETWEEN 1 AND 200),
     CONSTRAINT section_kind CHECK (kind IN ('seated', 'standing')),
     CONSTRAINT section_price CHECK (price BETWEEN 0 AND 1000000000000000),
-    CONSTRAINT section_currency CHECK (currency ~ '^[A-Z]{3}$')
+    CONSTRAINT section_currency CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT section_focal CHECK ((focal_row IS NULL) = (focal_col IS NULL)),
+    CONSTRAINT section_focal_row CHECK (focal_row BETWEEN 1 AND 1000000),
+    CONSTRAINT section_focal_col CHECK (focal_col BETWEEN 1 AND 1000000)
 );
 CREATE UNIQUE INDEX section_name_price ON concert.section (concert_date_id, name, price, currency)
     WHERE deleted_at IS NULL;
@@ -74,6 +85,7 @@ CREATE TABLE concert.seat (
     blocked_until   timestamptz,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     deleted_at      timestamptz,
+    accessible      boolean     NOT NULL DEFAULT false,
     CONSTRAINT seat_pkey PRIMARY KEY (id),
     CONSTRAINT seat_of_date UNIQUE (id, concert_date_id),
     CONSTRAINT seat_position UNIQUE (concert_date_id, "row", col),
@@ -142,6 +154,10 @@ GRANT EXECUTE ON FUNCTION concert.create_concert(text) TO concert_admin;
 -- the pass, which lives for pass_seconds. The sale is open from sale_opens_at until just before
 -- sale_closes_at (NULL: now and starts_at), by the database's clock.
 -- Whoever knows the times by the clocks of the hall translates them with from_local_time().
+-- orphan_rule says what becomes of a choice that leaves a single empty seat although another choice of
+-- as many seats in that run of free seats would not: 'off' nothing, 'warn' it is told, 'enforce' it is
+-- refused. The rule no longer holds in a section of which more than orphan_relax_fill_percent (1..100;
+-- 100: never) of the seats are taken, nor from orphan_relax_hours (0..8760) before starts_at on.
 -- Writes concert_date. Locks the concert's row (KEY SHARE).
 -- Errors: TK001 unknown concert, 22004 NULL, 22023 an unknown time zone or a value out of bounds.
 -- Example: SELECT concert.create_concert_date(:concert, '2027-12-24 20:00+01', 'Europe/Oslo');
@@ -151,43 +167,47 @@ CREATE FUNCTION concert.create_concert_date(
     pending_seconds integer DEFAULT 300, seats_per_user_max integer DEFAULT 4,
     admission text DEFAULT 'open', admission_cap integer DEFAULT 500,
     admission_rate integer DEFAULT 100, claim_seconds integer DEFAULT 30,
-    pass_seconds integer DEFAULT 600) RETURNS uuid
+    pass_seconds integer DEFAULT 600, orphan_rule text DEFAULT 'off',
+    orphan_relax_fill_percent integer DEFAULT 100, orphan_relax_hours integer DEFAULT 0) RETURNS uuid
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_create_concert_date';
-COMMENT ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer)
+COMMENT ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer, text, integer, integer)
     IS 'makes a date of a concert with the rules of its sale, returns its id';
-REVOKE ALL ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer) TO concert_admin;
+REVOKE ALL ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer, text, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer, text, integer, integer) TO concert_admin;
 
--- create_section(concert_date_id, name, price, currency, kind) makes a section, returns its id.
+-- create_section(concert_date_id, name, price, currency, kind, ...) makes a section, returns its id.
 -- price is in minor units of currency (points are PTS), kind 'seated' or 'standing'. The revenue
--- account of the concert in that currency is opened with it if there is none.
+-- account of the concert in that currency is opened with it if there is none. focal_row and focal_col
+-- (both or none) are the spot of the grid from which reserve_best() looks for the nearest seats; without
+-- them it is the middle of the section's front row, the one with the lowest number.
 -- Writes section, account. Locks the date's row (KEY SHARE).
--- Errors: TK001 unknown date, 22004 NULL, 22023 a bad name, price, currency or kind,
+-- Errors: TK001 unknown date, 22004 NULL, 22023 a bad name, price, currency, kind or focal spot,
 -- 23505 a live section of the same name and price.
 -- Example: SELECT concert.create_section(:date, 'Stalls', 5000);
 CREATE FUNCTION concert.create_section(concert_date_id uuid, name text, price bigint,
-    currency text DEFAULT 'PTS', kind text DEFAULT 'seated') RETURNS uuid
+    currency text DEFAULT 'PTS', kind text DEFAULT 'seated', focal_row integer DEFAULT NULL,
+    focal_col integer DEFAULT NULL) RETURNS uuid
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_create_section';
-COMMENT ON FUNCTION concert.create_section(uuid, text, bigint, text, text) IS 'makes a priced section of a date, returns its id';
-REVOKE ALL ON FUNCTION concert.create_section(uuid, text, bigint, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.create_section(uuid, text, bigint, text, text) TO concert_admin;
+COMMENT ON FUNCTION concert.create_section(uuid, text, bigint, text, text, integer, integer) IS 'makes a priced section of a date, returns its id';
+REVOKE ALL ON FUNCTION concert.create_section(uuid, text, bigint, text, text, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.create_section(uuid, text, bigint, text, text, integer, integer) TO concert_admin;
 
--- add_seats(concert_date_id, section_id, row, cols, labels) adds one seat for each of cols in one
--- row of the grid; labels (as many as cols) are what is printed, by default 'row-col'. Returns how
--- many were added.
--- Writes seat. Locks the section's row (KEY SHARE).
+-- add_seats(concert_date_id, section_id, row, cols, labels, accessible) adds one seat for each of cols
+-- in one row of the grid; labels (as many as cols) are what is printed, by default 'row-col'; accessible
+-- names those of cols that are accessible seats. Returns how many were added.
+-- Writes seat, history ('added'). Locks the section's row (KEY SHARE).
 -- Errors: TK001 unknown section of that date, TK004 a spot that is taken or named twice,
--- 22004 NULL, 22023 a bad row, col or label, or arrays of different length.
+-- 22004 NULL, 22023 a bad row, col or label, arrays of different length, an accessible seat not of cols.
 -- Example: SELECT concert.add_seats(:date, :section, 1, ARRAY[1,2,3], ARRAY['A1','A2','A3']);
 CREATE FUNCTION concert.add_seats(concert_date_id uuid, section_id uuid, "row" integer,
-    cols integer[], labels text[] DEFAULT NULL) RETURNS integer
+    cols integer[], labels text[] DEFAULT NULL, accessible integer[] DEFAULT NULL) RETURNS integer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_add_seats';
-COMMENT ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[]) IS 'adds the seats of one grid row to a section';
-REVOKE ALL ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[]) TO concert_admin;
+COMMENT ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[], integer[]) IS 'adds the seats of one grid row to a section';
+REVOKE ALL ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[], integer[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[], integer[]) TO concert_admin;
 
 -- block_seats(seat_ids, reason, until) takes seats of one date out of the sale, all or none, until
 -- a time (NULL: until unblock_seats). A sold, held or busy seat is refused with its reason; one

@@ -54,6 +54,9 @@ COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booki
 -- ok: seats lists {seat_id, reservation_id, price, currency, concession if any, fence, remaining_ms}. Refused: seats
 -- lists every refused seat {seat_id, reason, remaining_ms if held}, and reason is the first one's;
 -- limit, not_on_sale, no_pass and an unknown date refuse the call as a whole (seats is empty).
+-- The orphan rule of the date (create_concert_date()): a seat that would be part of leaving a single
+-- empty seat without need has the reason orphan and an alternative, the ids of a block of as many seats
+-- in the same run that leaves none; where the rule only warns, ok and "warning": "orphan" beside the seat.
 -- Nobody waits for a seat: one that another open transaction is at work on is 'busy'.
 -- Writes reservation, the outbox (reservation.reserved, and reservation.expired for what it retires),
 -- request_N with a key. Locks request key, user's limit (both waiting), seats in id order and the

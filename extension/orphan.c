@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* The orphan rule; see orphan.h. The seats of a row are read one by one, as far as need be. */
+#include "orphan.h"
+
+#include "lock.h"
+
+static SavedPlan find_row =
+	PLAN("SELECT s.id, s.col, section.id, section.kind = 'seated'"
+		 " FROM concert.seat AS s JOIN concert.section AS section ON section.id = s.section_id"
+		 " WHERE s.concert_date_id = $1 AND s.\"row\" = $2 AND s.deleted_at IS NULL"
+		 " AND section.deleted_at IS NULL ORDER BY s.col",
+		 UUIDOID, INT4OID);
+
+static SavedPlan count_taken =
+	PLAN("SELECT count(*), count(*) FILTER (WHERE live.status = 'confirmed' OR live.expires_at > $2"
+		 "  OR (s.blocked_reason IS NOT NULL AND coalesce(s.blocked_until > $2, true)))"
+		 " FROM concert.seat AS s"
+		 " LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
+		 " WHERE s.section_id = $1 AND s.deleted_at IS NULL",
+		 UUIDOID, TIMESTAMPTZOID);
+
+/* One seat of a row that the choice has seats of. */
+typedef struct RowSeat
+{
+	pg_uuid_t	id;
+	int			col;
+	pg_uuid_t	section_id;
+	bool		is_seated;
+	SeatChoice *choice;	   /* NULL: not chosen */
+	bool		is_judged; /* by an earlier seat of its run */
+	bool		is_read;
+	bool		is_free; /* once read */
+} RowSeat;
+
+typedef struct Row
+{
+	const Taking *taking;
+	int			  count;
+	RowSeat		 *seats; /* by col */
+} Row;
+
+static Row
+row_read(const Taking *taking, int number)
+{
+	Row row = {.taking = taking};
+
+	row.count =
+		plan_read(&find_row, PLAN_ARGS(uuid_value(&taking->date_id), value(Int32GetDatum(number))));
+	row.seats = palloc0(sizeof(RowSeat) * Max(row.count, 1));
+	for (int i = 0; i < row.count; i++)
+		row.seats[i] = (RowSeat){
+			.id = plan_uuid(i, 0),
+			.col = plan_int32(i, 1),
+			.section_id = plan_uuid(i, 2),
+			.is_seated = plan_bool(i, 3),
+		};
+	for (int i = 0; i < row.count; i++)
+		for (int n = 0; n < taking->count; n++)
+			if (uuid_compare(&row.seats[i].id, &taking->seats[n].row.id) == 0)
+				row.seats[i].choice = &taking->seats[n];
+	return row;
+}
+
+/* Whoever has its lock may be taking it; having tried, we leave it to others. */
+static bool
+seat_is_free(const pg_uuid_t *id, TimestampTz now)
+{
+	SeatRow seat = {.id = *id};
+
+	if (!lock_try(LOCK_SEAT, lock_name_uuid(id)))
+		return false;
+	lock_release(LOCK_SEAT, lock_name_uuid(id));
+	store_read_seats(&seat, 1, now, STORE_FIRST_LOOK);
+	return seat.found && !seat.is_in_doubt && !(seat.is_blocked && seat.blocked_until > now) &&
+		!(seat.has_live && !(seat.is_pending && seat.expires_at <= now));
+}
+
+/* Free, and not chosen. */
+static bool
+row_is_free(Row *row, int n)
+{
+	RowSeat *seat = &row->seats[n];
+
+	if (seat->choice != NULL)
+		return false;
+	if (!seat->is_read)
+		seat->is_free = seat_is_free(&seat->id, row->taking->now);
+	seat->is_read = true;
+	return seat->is_free;
+}
+
+/* The neighbour one to the left (-1) or right (1) in the grid, or -1. */
+static int
+row_neighbour(const Row *row, int n, int side)
+{
+	int other = n + side;
+
+	if (other < 0 || other >= row->count || row->seats[other].col != row->seats[n].col + side ||
+		!row->seats[other].is_seated)
+		return -1;
+	return other;
+}
+
+/* Whether the choice leaves a chosen seat's neighbour on this side single. */
+static bool
+row_leaves_single(Row *row, int n, int side)
+{
+	int left = row_neighbour(row, n, side);
+	int beyond;
+
+	if (left < 0 || !row_is_free(row, left))
+		return false;
+	beyond = row_neighbour(row, left, side);
+	return beyond < 0 || !row_is_free(row, beyond);
+}
+
+/* The last seat on this side of those that are free or chosen. */
+static int
+row_run_end(Row *row, int n, int side)
+{
+	int next;
+
+	while ((next = row_neighbour(row, n, side)) >= 0 &&
+		   (row->seats[next].choice != NULL || row_is_free(row, next)))
+		n = next;
+	return n;
+}
+
+static bool
+section_is_relaxed(const Taking *taking, const pg_uuid_t *section_id)
+{
+	int percent = taking->rules.orphan_relax_fill_percent;
+
+	if (percent >= 100)
+		return false;
+	plan_read(&count_taken,
+			  PLAN_ARGS(uuid_value(section_id), value(TimestampTzGetDatum(taking->now))));
+	return plan_int64(0, 1) * 100 > plan_int64(0, 0) * percent;
+}
+
+/* The block that leaves no single seat nearest to what was chosen; free or chosen are [first, last]. */
+static int
+run_alternative(const Row *row, int first, int last, int chosen)
+{
+	int room = last - first + 1 - chosen;
+	int wanted = 0;
+	int best = 0;
+
+	while (row->seats[first + wanted].choice == NULL)
+		wanted++;
+	for (int start = 0; start <= room; start++)
+		if (start != 1 && room - start != 1 && Abs(start - wanted) < Abs(best - wanted))
+			best = start;
+	return first + best;
+}
+
+/* Marks the run's chosen seats and names the alternative to them. */
+static void
+run_mark(Row *row, int first, int last, int chosen)
+{
+	int		   start = run_alternative(row, first, last, chosen);
+	pg_uuid_t *alternative = palloc(sizeof(pg_uuid_t) * chosen);
+
+	for (int i = 0; i < chosen; i++)
+		alternative[i] = row->seats[start + i].id;
+	for (int i = first; i <= last; i++)
+	{
+		SeatChoice *choice = row->seats[i].choice;
+
+		if (choice == NULL)
+			continue;
+		choice->leaves_orphan = true;
+		choice->alternative = alternative;
+		choice->alternative_count = chosen;
+	}
+}
+
+/* Judges the run of a chosen seat, once; true when it leaves a single seat without need. */
+static bool
+row_judge_run(Row *row, int n)
+{
+	int	 first;
+	int	 last;
+	int	 chosen = 0;
+	bool leaves_single = false;
+
+	if (row->seats[n].is_judged || !row->seats[n].is_seated)
+		return false;
+	if (!row_leaves_single(row, n, -1) && !row_leaves_single(row, n, 1))
+		return false;
+	first = row_run_end(row, n, -1);
+	last = row_run_end(row, n, 1);
+	for (int i = first; i <= last; i++)
+	{
+		row->seats[i].is_judged = true;
+		chosen += row->seats[i].choice != NULL;
+	}
+	leaves_single = last - first + 1 - chosen != 1 &&
+		!section_is_relaxed(row->taking, &row->seats[n].section_id);
+	if (leaves_single)
+		run_mark(row, first, last, chosen);
+	return leaves_single;
+}
+
+static bool
+row_judge(const Taking *taking, int number)
+{
+	Row	 row = row_read(taking, number);
+	bool found = false;
+
+	for (int i = 0; i < row.count; i++)
+		if (row.seats[i].choice != NULL && row_judge_run(&row, i))
+			found = true;
+	return found;
+}
+
+/* Whether an earlier seat of the choice is in the same row. */
+static bool
+row_is_judged(const Taking *taking, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (taking->seats[i].row.row == taking->seats[n].row.row)
+			return true;
+	return false;
+}
+
+Reason
+orphan_judge(Taking *taking)
+{
+	bool found = false;
+
+	if (taking->rules.orphan_rule == ORPHAN_OFF || taking->now >= taking->rules.orphan_relaxed_at)
+		return REASON_NONE;
+	for (int i = 0; i < taking->count; i++)
+		if (!row_is_judged(taking, i) && row_judge(taking, taking->seats[i].row.row))
+			found = true;
+	if (!found || taking->rules.orphan_rule == ORPHAN_WARN)
+		return REASON_NONE;
+	for (int i = 0; i < taking->count; i++)
+		if (taking->seats[i].leaves_orphan)
+			taking->seats[i].reason = REASON_ORPHAN;
+	return REASON_ORPHAN;
+}

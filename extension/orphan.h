@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * The orphan rule: a choice must not leave a single empty seat without need.
+ *
+ * Single is a free seat of a seated section with no free neighbour in the grid that had one
+ * before. There was no need when another block of as many seats, in the same run of free
+ * neighbours, leaves none: that is so unless the run has just one seat more than are taken of it.
+ * Pending, sold and blocked seats are taken, and so is one whose lock somebody else has: of two
+ * who choose on both sides of a seat at once, the one that locked later sees the other.
+ */
+#ifndef CONCERT_ORPHAN_H
+#define CONCERT_ORPHAN_H
+
+#include "taking.h"
+
+/*
+ * Judges seats that are locked and free, as the date's rule wants it, at taking->now. Where it is
+ * enforced, REASON_ORPHAN: the seats concerned have it as their reason, and a block that would
+ * do. Where it only warns, they are marked.
+ */
+extern Reason orphan_judge(Taking *taking);
+
+#endif /* CONCERT_ORPHAN_H */

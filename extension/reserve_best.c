@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * reserve_best(): so many seats, the best there are, for one user as one pending booking.
+ *
+ * They are chosen from the hall as this backend knows it and taken as reserve() takes them, under
+ * the same locks. Where that says no to a seat, others are chosen, a bounded number of times;
+ * seats that somebody is at work on are passed over, nobody waits for them.
+ */
+#include "best.h"
+#include "taking.h"
+
+#include "errors.h"
+#include "request.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#define BEST_ATTEMPTS_MAX 64
+#define BEST_SECTIONS_MAX 1000
+
+PG_FUNCTION_INFO_V1(concert_reserve_best);
+
+static SavedPlan replay_best =
+	PLAN("SELECT jsonb_populate_record(NULL::concert.reserve_best_answer, $1)", JSONBOID);
+
+typedef struct BestCall
+{
+	Taking	 taking;
+	BestWish wish;
+	BestStep step;
+	Hall	*hall;
+	uint64	*usable; /* the hall's free seats without those passed over */
+	bool	 met_busy;
+	bool	 met_orphan;
+	bool	 is_renewed; /* once in a call */
+	bool	 is_reloaded;
+} BestCall;
+
+static int
+best_argument_count(FunctionCallInfo fcinfo)
+{
+	int count = PG_GETARG_INT32(1);
+
+	if (count < 1)
+		error_invalid_number("count", count, 1, settings_max_seats_per_booking);
+	if (count > settings_max_seats_per_booking)
+		error_too_many_seats(count, settings_max_seats_per_booking);
+	return count;
+}
+
+static const pg_uuid_t *
+best_argument_sections(FunctionCallInfo fcinfo, int *ret_count)
+{
+	ArrayType *array;
+
+	*ret_count = 0;
+	if (PG_ARGISNULL(3))
+		return NULL;
+	array = PG_GETARG_ARRAYTYPE_P(3);
+	if (ARR_NDIM(array) > 1)
+		error_invalid("sections", "an array of arrays", "an array of one dimension");
+	*ret_count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (*ret_count < 1 || *ret_count > BEST_SECTIONS_MAX)
+		error_invalid_number("number of sections", *ret_count, 1, BEST_SECTIONS_MAX);
+	if (array_contains_nulls(array))
+		error_null("sections");
+	return (const pg_uuid_t *) ARR_DATA_PTR(array);
+}
+
+static bool
+best_argument_strict(FunctionCallInfo fcinfo)
+{
+	char *policy = argument_text(fcinfo, 4, "policy", NAME_CHARS_MAX);
+
+	if (strcmp(policy, "strict") != 0 && strcmp(policy, "spread") != 0)
+		error_invalid("policy", policy, "\"strict\" or \"spread\"");
+	return strcmp(policy, "strict") == 0;
+}
+
+static void
+best_read_arguments(FunctionCallInfo fcinfo, BestCall *call)
+{
+	static const char *const names[] = {"concert_date_id", "count", "user_id"};
+	BestWish				*wish = &call->wish;
+
+	argument_require(fcinfo, lengthof(names), names);
+	wish->count = best_argument_count(fcinfo);
+	wish->section_ids = best_argument_sections(fcinfo, &wish->section_count);
+	wish->is_strict = best_argument_strict(fcinfo);
+	if (PG_ARGISNULL(5))
+		error_null("accessible_count");
+	wish->accessible_count = PG_GETARG_INT32(5);
+	if (wish->accessible_count < 0 || wish->accessible_count > wish->count)
+		error_invalid_number("accessible_count", wish->accessible_count, 0, wish->count);
+	wish->price_max = PG_ARGISNULL(6) ? PRICE_MAX : PG_GETARG_INT64(6);
+	if (wish->price_max < 0)
+		error_invalid_number("max_price", wish->price_max, 0, PRICE_MAX);
+	if (PG_ARGISNULL(7))
+		error_null("allow_split");
+	wish->allow_split = PG_GETARG_BOOL(7);
+	call->taking = (Taking){
+		.date_id = *PG_GETARG_UUID_P(0),
+		.user_id = *PG_GETARG_UUID_P(2),
+		.pending_seconds = taking_pending_seconds(fcinfo->args[8]),
+		.pass = PG_ARGISNULL(9) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(9)),
+		.correlation_id = argument_optional_text(fcinfo, 11, "correlation_id", KEY_CHARS_MAX),
+	};
+}
+
+/* What makes it the same request; a retry may carry another pass. */
+static char *
+best_content(const BestCall *call)
+{
+	const BestWish *wish = &call->wish;
+	StringInfoData	content;
+
+	initStringInfo(&content);
+	appendStringInfo(&content, "%s %d %d %d " INT64_FORMAT " %d %d",
+					 uuid_text(&call->taking.date_id), wish->count, wish->is_strict,
+					 wish->accessible_count, wish->price_max, wish->allow_split,
+					 call->taking.pending_seconds);
+	for (int i = 0; i < wish->section_count; i++)
+		appendStringInfo(&content, " %s", uuid_text(&wish->section_ids[i]));
+	return content.data;
+}
+
+/* After the hall was read anew; what was passed over may be met again. */
+static void
+best_use_hall(BestCall *call, Hall *hall)
+{
+	call->hall = hall;
+	call->usable = palloc(sizeof(uint64) * hall->words);
+	memcpy(call->usable, hall->free, sizeof(uint64) * hall->words);
+}
+
+static void
+best_reload(BestCall *call)
+{
+	call->is_reloaded = true;
+	best_use_hall(call, hall_reload(call->hall, call->taking.now));
+}
+
+/*
+ * Takes note of what stood in the way of the seats chosen. True when there was such a seat, so
+ * that others may be chosen; false when it was a rule for the call as a whole.
+ */
+static bool
+best_learn(BestCall *call)
+{
+	bool is_unknown = false;
+	bool refused = false;
+
+	for (int i = 0; i < call->taking.count; i++)
+	{
+		const SeatChoice *seat = &call->taking.seats[i];
+		int				  n = hall_find(call->hall, &seat->row.id);
+
+		if (seat->reason == REASON_NONE)
+			continue;
+		refused = true;
+		if (seat->reason == REASON_UNKNOWN || seat->reason == REASON_OTHER_DATE)
+			is_unknown = true;
+		else if (seat->reason != REASON_BUSY && seat->reason != REASON_ORPHAN)
+			hall_learn(call->hall, &seat->row);
+		call->met_busy = call->met_busy || seat->reason == REASON_BUSY;
+		call->met_orphan = call->met_orphan || seat->reason == REASON_ORPHAN;
+		hall_set_bit(call->usable, n, false);
+	}
+	if (is_unknown && !call->is_reloaded)
+		best_reload(call);
+	return refused;
+}
+
+/* A section's price may have changed since the hall was read. */
+static bool
+best_price_is_right(const BestCall *call)
+{
+	for (int i = 0; i < call->taking.count; i++)
+		if (call->taking.seats[i].row.price > call->wish.price_max)
+			return false;
+	return true;
+}
+
+/* Tries to take the seats that were chosen; *ret_again when others should be. */
+static Reason
+best_try(BestCall *call, const int *seats, bool *ret_again)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * call->wish.count);
+	Reason	   reason;
+
+	for (int i = 0; i < call->wish.count; i++)
+		ids[i] = call->hall->seats[seats[i]].id;
+	taking_set_seats(&call->taking, ids, call->wish.count);
+	reason = taking_decide(&call->taking);
+	*ret_again = reason != REASON_NONE && best_learn(call);
+	if (reason == REASON_NONE && !best_price_is_right(call))
+	{
+		taking_release(&call->taking);
+		for (int i = 0; i < call->wish.count; i++)
+			hall_set_bit(call->usable, seats[i], false);
+		if (!call->is_reloaded)
+			best_reload(call);
+		*ret_again = true;
+	}
+	return reason;
+}
+
+/* Whether the wish would be met if seats in these states could be had as well. */
+static bool
+best_would_fit(const BestCall *call, HallState state, const BestWish *wish)
+{
+	const Hall *hall = call->hall;
+	uint64	   *usable = palloc0(sizeof(uint64) * hall->words);
+	int		   *seats = palloc(sizeof(int) * wish->count);
+
+	for (int i = 0; i < hall->count; i++)
+		if (hall->seats[i].state <= state)
+			hall_set_bit(usable, i, true);
+	return best_choose(hall, usable, wish, seats) != BEST_NONE;
+}
+
+/*
+ * Why nothing fits: the least final thing without which it would. 'unknown': there is no such
+ * choice in the hall at all.
+ */
+static Reason
+best_refusal(const BestCall *call)
+{
+	static const Reason reasons[] = {
+		[HALL_HELD] = REASON_HELD, [HALL_SOLD] = REASON_SOLD, [HALL_BLOCKED] = REASON_BLOCKED};
+	BestWish unruled = call->wish;
+
+	unruled.no_orphans = false;
+	if (call->met_busy && best_would_fit(call, HALL_FREE, &call->wish))
+		return REASON_BUSY;
+	if ((call->wish.no_orphans || call->met_orphan) && best_would_fit(call, HALL_FREE, &unruled))
+		return REASON_ORPHAN;
+	for (HallState state = HALL_HELD; state <= HALL_BLOCKED; state++)
+		if (best_would_fit(call, state, &unruled))
+			return reasons[state];
+	return REASON_UNKNOWN;
+}
+
+static Reason
+best_decide(BestCall *call)
+{
+	const DateRules *rules = &call->taking.rules;
+	int				*seats = palloc(sizeof(int) * call->wish.count);
+	Reason			 reason = taking_judge_date(&call->taking);
+
+	if (reason != REASON_NONE)
+		return reason;
+	call->wish.no_orphans =
+		rules->orphan_rule == ORPHAN_ENFORCE && call->taking.now < rules->orphan_relaxed_at;
+	best_use_hall(call, hall_get(&call->taking.date_id, rules, call->taking.now));
+	for (int attempt = 0; attempt < BEST_ATTEMPTS_MAX; attempt++)
+	{
+		bool again;
+
+		call->step = best_choose(call->hall, call->usable, &call->wish, seats);
+		if (call->step == BEST_NONE)
+		{
+			Hall *hall = call->hall;
+
+			/* Where the rule may be relaxed for a section, it is judged when the seats are locked. */
+			if (call->wish.no_orphans && rules->orphan_relax_fill_percent < 100)
+			{
+				call->wish.no_orphans = false;
+				continue;
+			}
+
+			if (call->is_renewed || call->is_reloaded || !hall_renew(&hall, call->taking.now))
+				return best_refusal(call);
+			call->is_renewed = true;
+			best_use_hall(call, hall);
+			continue;
+		}
+		reason = best_try(call, seats, &again);
+		if (!again)
+			return reason;
+	}
+	return call->met_busy ? REASON_BUSY : best_refusal(call);
+}
+
+static Datum
+best_answer(FunctionCallInfo fcinfo, const BestCall *call, Reason reason, const Booking *booking)
+{
+	bool ok = reason == REASON_NONE;
+
+	return answer_row(
+		fcinfo,
+		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
+						  ok ? uuid_value(&booking->id) : null_value(),
+						  ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
+						  value(ok ? taking_seats_jsonb(&call->taking, reason, booking)
+								   : DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"))),
+						  ok ? text_value(best_step_text(call->step)) : null_value()},
+		6);
+}
+
+Datum
+concert_reserve_best(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char		 *key = argument_optional_text(fcinfo, 10, "idempotency_key", KEY_CHARS_MAX);
+	BestCall	  call = {0};
+	Request		  request;
+	Datum		  answer;
+
+	best_read_arguments(fcinfo, &call);
+	request_init(&request, "reserve_best", &replay_best, key, &call.taking.user_id,
+				 key == NULL ? NULL : best_content(&call));
+	plan_begin();
+	if (!request_replay(&request, caller, &answer))
+	{
+		Reason		  reason = best_decide(&call);
+		Booking		  booking = {0};
+		MemoryContext work;
+
+		if (reason == REASON_NONE)
+			booking = taking_take(&call.taking);
+		work = MemoryContextSwitchTo(caller);
+		answer = best_answer(fcinfo, &call, reason, &booking);
+		MemoryContextSwitchTo(work);
+		if (reason != REASON_BUSY)
+			request_record(&request, answer);
+	}
+	plan_end();
+	PG_RETURN_DATUM(answer);
+}
