@@ -96,7 +96,7 @@ SELECT concert.create_concert_date(:'concert', now() + interval '28 days', seats
 SELECT concert.create_section(:'crowded_date', 'Stalls', 100) AS crowded_section \gset
 SELECT concert.add_seats(:'crowded_date', :'crowded_section', 1, array_agg(col)) AS added FROM generate_series(1, 40) AS col \gset
 SELECT bool_and((concert.reserve(:'crowded_date', ids, :'bob')).ok) AS crowded
-FROM (SELECT array_agg(seat_id) AS ids FROM concert.seat_map(:'crowded_date') GROUP BY col % 5) AS some;
+FROM (SELECT array_agg(seat_id) AS ids FROM concert.seat_map(:'crowded_date') GROUP BY col % 5) AS part;
 SELECT version AS of_old_layout FROM concert.seat_map_packed(:'date') \gset
 SELECT concert.add_seats(:'date', :'box', 2, ARRAY[7], ARRAY['B7']) AS added \gset
 INSERT INTO concert.history (xid, at, concert_date_id, action, seat_ids) VALUES (pg_current_xact_id(), now(), :'date', 'added', '{}');
