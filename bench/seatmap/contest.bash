@@ -30,7 +30,7 @@ contest_measure()
 {
 	local script=$bench/seatmap/$1.pgbench also=()
 	case $1 in
-		changes) also=("--file=$bench/seatmap/packed.pgbench@1") script+=@999 ;;
+		changes) also=("--file=$bench/seatmap/packed.pgbench@1") script+=@19 ;;
 		changes_alone) script=$bench/seatmap/changes.pgbench ;;
 	esac
 	pgbench_run "$script" "$2" --define=date="$date" --define=version="$version" "${also[@]}"
