@@ -11,6 +11,7 @@
 
 #include "funcapi.h"
 #include "lock.h"
+#include "orphan.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(concert_explain_reserve);
@@ -231,6 +232,41 @@ explain_together(FunctionCallInfo fcinfo, const Taking *taking, bool date_exists
 						 taking->count, taking->rules.seats_per_user_max));
 }
 
+/* The first seat of a taking that would leave an orphan: what would do instead. */
+static const char *
+orphan_detail(const Taking *taking)
+{
+	for (int i = 0; i < taking->count; i++)
+	{
+		const SeatChoice *seat = &taking->seats[i];
+		StringInfoData detail;
+
+		if (!seat->leaves_orphan)
+			continue;
+		initStringInfo(&detail);
+		appendStringInfoString(&detail, "These would leave none:");
+		for (int n = 0; n < seat->alternative_count; n++)
+			appendStringInfo(&detail, " %s", uuid_text(&seat->alternative[n]));
+		return detail.data;
+	}
+	return NULL;
+}
+
+/* Judged last, and only of seats that are all to be had; where the rule only warns it holds. */
+static void
+explain_orphans(FunctionCallInfo fcinfo, Taking *taking, bool date_exists)
+{
+	bool		judged = date_exists;
+	Reason		reason;
+
+	for (int i = 0; i < taking->count; i++)
+		judged = judged && taking->seats[i].reason == REASON_NONE;
+	reason = judged ? orphan_judge(taking) : REASON_NONE;
+	explain_put(fcinfo, "no single seat is left", NULL,
+				judged ? value(BoolGetDatum(reason == REASON_NONE)) : null_value(), reason,
+				judged ? orphan_detail(taking) : NULL);
+}
+
 Datum
 concert_explain_reserve(PG_FUNCTION_ARGS)
 {
@@ -244,6 +280,7 @@ concert_explain_reserve(PG_FUNCTION_ARGS)
 	explain_put_finding(fcinfo, date_rules, lengthof(date_rules), &date);
 	explain_seats(fcinfo, &taking);
 	explain_together(fcinfo, &taking, (date.refused & BIT(UNKNOWN)) == 0);
+	explain_orphans(fcinfo, &taking, (date.refused & BIT(UNKNOWN)) == 0);
 	plan_end();
 	return (Datum) 0;
 }

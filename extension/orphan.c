@@ -61,15 +61,14 @@ row_read(const Taking *taking, int number)
 	return row;
 }
 
-/* Whoever has its lock may be taking it; having tried, we leave it to others. */
+/* Whoever has its lock may be taking it. */
 static bool
 seat_is_free(const pg_uuid_t *id, TimestampTz now)
 {
 	SeatRow seat = {.id = *id};
 
-	if (!lock_try(LOCK_SEAT, lock_name_uuid(id)))
+	if (lock_is_taken(LOCK_SEAT, lock_name_uuid(id)))
 		return false;
-	lock_release(LOCK_SEAT, lock_name_uuid(id));
 	store_read_seats(&seat, 1, now, STORE_FIRST_LOOK);
 	return seat.found && !seat.is_in_doubt && !(seat.is_blocked && seat.blocked_until > now) &&
 		!(seat.has_live && !(seat.is_pending && seat.expires_at <= now));

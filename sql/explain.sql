@@ -50,6 +50,17 @@ WHERE t.told_holds IS NOT TRUE;
 SELECT reason FROM concert.reserve(:'date', ARRAY[:'a6', :'c1']::uuid[], :'ann');
 SELECT t.* FROM concert.explain_reserve(:'nobody', ARRAY[:'d1', :'nobody']::uuid[], :'ann') AS e, pg_temp.told(e.rule, e.seat_id, e.holds, e.reason, e.detail) AS t;
 
+-- the orphan rule, which is judged last: what is refused, and what would do; where it warns, it tells and holds
+SELECT concert.create_concert_date(:'concert', now() + interval '32 days', orphan_rule => 'enforce') AS strict \gset
+SELECT concert.add_seats(:'strict', concert.create_section(:'strict', 'Stalls', 100), 1, ARRAY[1,2,3,4], ARRAY['E1','E2','E3','E4']) AS added \gset
+SELECT max(seat_id::text) FILTER (WHERE label = 'E1') AS e1, max(seat_id::text) FILTER (WHERE label = 'E2') AS e2
+FROM concert.seat_map(:'strict') \gset
+SELECT e.holds, e.reason, replace(e.detail, :'e1', 'E1') AS detail FROM concert.explain_reserve(:'strict', ARRAY[:'e2']::uuid[], :'ann') AS e WHERE NOT holds;
+SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'strict', ARRAY[:'e2']::uuid[], :'ann');
+SELECT bool_and(holds) AS would_be_made FROM concert.explain_reserve(:'strict', ARRAY[:'e1']::uuid[], :'ann');
+UPDATE concert.concert_date SET orphan_rule = 'warn' WHERE id = :'strict';
+SELECT e.holds, e.reason, replace(e.detail, :'e1', 'E1') AS detail FROM concert.explain_reserve(:'strict', ARRAY[:'e2']::uuid[], :'ann') AS e WHERE rule = 'no single seat is left';
+
 -- whatever is asked, it says what reserve() says: each pair of seats, alone and with a fence
 SELECT count(*) AS asked, count(*) FILTER (WHERE r.reason IS DISTINCT FROM e.reason) AS other_reason,
        count(DISTINCT r.reason) AS reasons

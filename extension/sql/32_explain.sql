@@ -4,7 +4,8 @@
 -- not settled yet. The rules come in the order in which they weigh: the first that
 -- does not hold gives reserve()'s reason, but for 'busy', which gives way to any other seat's. Of a
 -- seat all that stands in its way is told, not only the first. There is no key and no correlation id: a
--- recorded answer is not looked for.
+-- recorded answer is not looked for. The orphan rule is judged where all seats may be had; where it only warns,
+-- it holds and the detail tells.
 -- Reads only, takes no lock, works on a standby. What it says holds for the moment in which it is read.
 -- Errors: as reserve(), but those of the key; TK001 whenever a seat that is free does not have its concession.
 -- Example: SELECT * FROM concert.explain_reserve(:date, ARRAY[:seat]::uuid[], :user) WHERE NOT holds;
