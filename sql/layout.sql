@@ -187,8 +187,14 @@ SELECT concert.import_layout(:'date', '{"sections": [{"name": "Stalls", "price":
 SELECT concert.import_layout(:'date', '{"sections": [{"name": "Stalls", "price": 100, "focal": [1, 1], "rows": []}]}');
 SELECT count(*) AS rows FROM pg_temp.hall(:'date');
 SELECT pg_temp.taken(:'date');
+-- whoever follows the seat map is told to read it anew
+SELECT version FROM concert.seat_map_packed(:'date') \gset
+SELECT anew FROM concert.seat_map_changes(:'date', :'version');
 SELECT concert.import_layout(:'date', '{"sections": [{"name": "Gallery", "price": 1, "rows": [{"seats": "1"}]}]}');
 SELECT max("row") FROM concert.seat WHERE concert_date_id = :'date';
+SELECT anew FROM concert.seat_map_changes(:'date', :'version');
+SELECT packed.seats = map.seats AS all_there FROM concert.seat_map_packed(:'date') AS packed,
+       (SELECT count(*) AS seats FROM concert.seat_map(:'date')) AS map;
 
 -- copying: only to where no seat is; sections that are there are used
 SELECT pg_temp.new_date() AS part, pg_temp.new_date() AS other_kind, pg_temp.new_date() AS gone \gset
