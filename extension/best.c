@@ -19,13 +19,13 @@ typedef struct Run
 } Run;
 
 /* One or two groups of seats that would do. */
-typedef struct Block
+typedef struct SeatBlock
 {
 	uint64 cost;
 	int	   first;
 	int	   first_count;
 	int	   second; /* the rest of the count begins here */
-} Block;
+} SeatBlock;
 
 /* The best blocks so far: all of the lowest rank or, if strict, the cheapest of these. */
 typedef struct Offers
@@ -34,7 +34,7 @@ typedef struct Offers
 	uint64 rank;
 	int	   count;
 	int	   room;
-	Block *blocks;
+	SeatBlock *blocks;
 } Offers;
 
 typedef struct Chooser
@@ -186,7 +186,7 @@ group_distance(const Hall *hall, int start, int count)
 }
 
 static void
-offers_add(Offers *offers, uint64 rank, Block block)
+offers_add(Offers *offers, uint64 rank, SeatBlock block)
 {
 	if (offers->count > 0 && rank > offers->rank)
 		return;
@@ -203,15 +203,15 @@ offers_add(Offers *offers, uint64 rank, Block block)
 	{
 		offers->room = Max(64, offers->room * 2);
 		offers->blocks = offers->blocks == NULL
-			? palloc(sizeof(Block) * offers->room)
-			: repalloc(offers->blocks, sizeof(Block) * offers->room);
+			? palloc(sizeof(SeatBlock) * offers->room)
+			: repalloc(offers->blocks, sizeof(SeatBlock) * offers->room);
 	}
 	offers->blocks[offers->count++] = block;
 }
 
 /* Moves the wanted cheapest blocks to the front (quickselect). */
 static void
-offers_select(Block *blocks, int count, int wanted)
+offers_select(SeatBlock *blocks, int count, int wanted)
 {
 	int low = 0;
 	int high = count - 1;
@@ -230,7 +230,7 @@ offers_select(Block *blocks, int count, int wanted)
 				j--;
 			if (i <= j)
 			{
-				Block swap = blocks[i];
+				SeatBlock swap = blocks[i];
 
 				blocks[i++] = blocks[j];
 				blocks[j--] = swap;
@@ -246,7 +246,7 @@ offers_select(Block *blocks, int count, int wanted)
 }
 
 /* One of the equal ones; there is at least one block. */
-static const Block *
+static const SeatBlock *
 offers_draw(Offers *offers)
 {
 	int equal = Max(offers->count / BEST_EQUAL_SHARE, Min(offers->count, BEST_EQUAL_MIN));
@@ -264,7 +264,7 @@ put_seats(int *seats, int start, int count)
 }
 
 static void
-put_block(const Block *block, int count, int *ret_seats)
+put_block(const SeatBlock *block, int count, int *ret_seats)
 {
 	put_seats(ret_seats, block->first, block->first_count);
 	put_seats(ret_seats + block->first_count, block->second, count - block->first_count);
@@ -289,7 +289,7 @@ run_offer(const Chooser *chooser, const Run *run, Offers *offers)
 		if (accessible < wish->accessible_count || run_forbids(chooser, run, start, wish->count))
 			continue;
 		offers_add(offers, (uint64) leaves_orphan * (wish->count + 1) + accessible,
-				   (Block){
+				   (SeatBlock){
 					   .cost = group_distance(chooser->hall, start, wish->count),
 					   .first = start,
 					   .first_count = wish->count,
@@ -343,7 +343,7 @@ runs_offer_groups(const Chooser *chooser, const Run *front, int front_count, con
 				run_forbids(chooser, back, j, back_count))
 				continue;
 			offers_add(offers, accessible,
-					   (Block){
+					   (SeatBlock){
 						   .cost = group_distance(hall, i, front_count) +
 							   group_distance(hall, j, back_count),
 						   .first = i,

@@ -23,7 +23,7 @@ sub normal
 	$text =~ s/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{8}-…/ID/g;
 	$text =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d/TIME/g;
 	$text =~ s/"(?:fence|remaining_ms)": \d+/"N"/g;
-	return grep { /\S/ && !/^[-+ ]+$/ } map { s/\s*\|\s*/|/gr =~ s/^\s+|\s+$//gr } split /\n/, $text;
+	return grep { /\S/ && !/^[-+ ]+$/ && !/^\(\d+ rows?\)$/ } map { s/\s*\|\s*/|/gr =~ s/^\s+|\s+$//gr } split /\n/, $text;
 }
 
 # What one psql session prints of each block, told apart by a mark that the session itself prints.
