@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Soft delete and restore; see deletable.h. The rules are the tables' own (guard.c); the two
- * functions add what a bare UPDATE lacks: the act in the history, a seat's event, and the end of
- * a pending reservation whose time is over, which reads as free.
+ * Soft delete and restore; see deletable.h. The rules, the acts in the history and the events are
+ * the tables' own (guard.c). What the two functions add to a bare UPDATE: a seat is locked before
+ * its row, and a pending reservation whose time is over, which reads as free, is ended.
  *
  * Locks: a seat as reserving does, before its row and waiting; the row (FOR UPDATE); the booking
  * of an expired pending (tried); the parent's row (FOR KEY SHARE); the outbox key.
@@ -89,8 +89,6 @@ static Deletable *deletable_argument(FunctionCallInfo fcinfo);
 static void deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live);
 static void seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now);
 static void deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id);
-static void deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action,
-						   TimestampTz now);
 
 Deletable *
 deletable_find(const char *kind)
@@ -143,6 +141,35 @@ deletable_judge_restore(Deletable *deletable, const pg_uuid_t *id, const pg_uuid
 									   uuid_text(parent_id)));
 }
 
+/* An act belongs to a date: a concert's own is written to each of its dates. */
+void
+deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action)
+{
+	Act			act = {
+		.action = action,
+		.actor = GetUserNameFromId(GetSessionUserId(), false),
+		.detail = psprintf("%s %s", deletable->kind, uuid_text(id)),
+	};
+	int			dates = plan_read(&deletable->find_dates, PLAN_ARGS(uuid_value(id)));
+	pg_uuid_t  *date_ids = palloc(sizeof(pg_uuid_t) * Max(dates, 1));
+
+	for (int i = 0; i < dates; i++)
+		date_ids[i] = plan_uuid(i, 0);
+	for (int i = 0; i < dates; i++)
+	{
+		act.date_id = date_ids[i];
+		if (deletable == deletable_seat)
+		{
+			act.detail = NULL;
+			act.count = 1;
+			act.seat_ids = id;
+			seat_tell(&act);
+		}
+		else
+			history_add(&act, GetCurrentTimestamp());
+	}
+}
+
 Datum
 concert_soft_delete(PG_FUNCTION_ARGS)
 {
@@ -157,7 +184,6 @@ concert_soft_delete(PG_FUNCTION_ARGS)
 	if (deletable == deletable_seat)
 		seat_retire_expired(id, now);
 	plan_write(&deletable->set, PLAN_ARGS(uuid_value(id), value(TimestampTzGetDatum(now))));
-	deletable_tell(deletable, id, "deleted", now);
 	plan_end();
 	PG_RETURN_VOID();
 }
@@ -173,7 +199,6 @@ concert_restore(PG_FUNCTION_ARGS)
 	deletable_lock(deletable, id, false);
 	deletable_refuse_namesake(deletable, id);
 	plan_write(&deletable->set, PLAN_ARGS(uuid_value(id), null_value()));
-	deletable_tell(deletable, id, "restored", GetCurrentTimestamp());
 	plan_end();
 	PG_RETURN_VOID();
 }
@@ -229,33 +254,4 @@ deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id)
 	error_restore_refused(deletable->kind, id,
 						  psprintf("Live %s \"%s\" has its name.", deletable->kind,
 								   uuid_text(&live_id)));
-}
-
-/* An act belongs to a date: a concert's own is written to each of its dates. */
-static void
-deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action, TimestampTz now)
-{
-	Act			act = {
-		.action = action,
-		.actor = GetUserNameFromId(GetSessionUserId(), false),
-		.detail = psprintf("%s %s", deletable->kind, uuid_text(id)),
-	};
-	int			dates = plan_read(&deletable->find_dates, PLAN_ARGS(uuid_value(id)));
-	pg_uuid_t  *date_ids = palloc(sizeof(pg_uuid_t) * Max(dates, 1));
-
-	for (int i = 0; i < dates; i++)
-		date_ids[i] = plan_uuid(i, 0);
-	for (int i = 0; i < dates; i++)
-	{
-		act.date_id = date_ids[i];
-		if (deletable == deletable_seat)
-		{
-			act.detail = NULL;
-			act.count = 1;
-			act.seat_ids = id;
-			seat_tell(&act);
-		}
-		else
-			history_add(&act, now);
-	}
 }

@@ -32,6 +32,7 @@
 #include "history.h"
 #include "lock.h"
 #include "miscadmin.h"
+#include "seat.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -225,12 +226,41 @@ guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *
 {
 	const char *parent_column = deletable_parent_column(deletable);
 
-	if (new->is_deleted && !old->is_deleted)
+	if (old->is_deleted == new->is_deleted)
+		return;
+	if (new->is_deleted)
 		deletable_judge_delete(deletable, &old->id);
-	if (old->is_deleted && !new->is_deleted)
+	else
 		deletable_judge_restore(deletable, &old->id, parent_column == NULL ? NULL :
 								DatumGetUUIDP(guard_column(trigger, trigger->tg_newtuple,
 														   parent_column).value));
+	deletable_tell(deletable, &old->id, new->is_deleted ? "deleted" : "restored");
+}
+
+/* Under the old id of a seat or date: whoever keeps a map of it must read that anew. */
+static void
+guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRow *new)
+{
+	pg_uuid_t	seat_ids[] = {old->id, new->id};
+	Act			act = {
+		.action = "renamed",
+		.date_id = old->id,
+		.actor = GetUserNameFromId(GetSessionUserId(), false),
+		.detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
+	};
+
+	if (uuid_compare(&old->id, &new->id) == 0)
+		return;
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), "seat") != 0)
+	{
+		history_add(&act, GetCurrentTimestamp());
+		return;
+	}
+	act.date_id = *DatumGetUUIDP(guard_column(trigger, trigger->tg_trigtuple,
+											  "concert_date_id").value);
+	act.count = lengthof(seat_ids);
+	act.seat_ids = seat_ids;
+	seat_tell(&act);
 }
 
 /* What was taken under the old limit stays: check_integrity() reads here what it was. */
@@ -268,11 +298,17 @@ concert_guard_change(PG_FUNCTION_ARGS)
 	new = guard_row(trigger, trigger->tg_newtuple);
 	plan_begin();
 	if (strcmp(table, "seat") == 0)
+	{
 		guard_lock_seats(&old.id, &new.id);
-	if (strcmp(table, "concert") == 0 && uuid_compare(&old.id, &new.id) != 0)
+		guard_tell_id(trigger, &old, &new);
+	}
+	else if (strcmp(table, "concert_date") == 0)
+	{
+		guard_tell_limit(trigger, &old.id);
+		guard_tell_id(trigger, &old, &new);
+	}
+	else if (strcmp(table, "concert") == 0 && uuid_compare(&old.id, &new.id) != 0)
 		plan_write(&move_revenue, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
-	if (strcmp(table, "concert_date") == 0)
-		guard_tell_limit(trigger, &new.id);
 	if (deletable != NULL)
 		guard_judge(trigger, deletable, &old, &new);
 	else

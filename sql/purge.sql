@@ -63,6 +63,13 @@ SELECT pg_temp.age(:'concert');
 SELECT concert.purge(), concert.purge() AS again;
 SELECT * FROM pg_temp.kept(:'date');
 
+-- what was paid for stays even when it has ended
+BEGIN;
+UPDATE concert.reservation SET status = 'cancelled', deleted_at = resolved_at WHERE booking_id = :'paid';
+SELECT pg_temp.age(:'concert');
+SELECT concert.purge(), pg_temp.booked(:'paid');
+ROLLBACK;
+
 -- a date without money goes to the root, with the waiting room's rows and the house's acts
 SELECT concert.create_concert('Spring Gala') AS gala \gset
 SELECT concert.create_concert_date(:'gala', '2999-12-24') AS eve \gset

@@ -124,6 +124,22 @@ SELECT pg_temp.locked_as_by_reserve(format('SELECT concert.reserve(%L, ARRAY[%L]
        pg_temp.locked_as_by_reserve(format('UPDATE concert.section SET id = concert.uuid7() WHERE id = %L', :'section')) AS section,
        pg_temp.locked_as_by_reserve(format('UPDATE concert.seat SET label = %L WHERE id = %L', 'x', :'a6')) AS label;
 
+-- whoever keeps a map of the date learns of it, also of a bare statement's doing and of another id
+SELECT version AS v, layout AS before FROM concert.seat_map_packed(:'date') \gset
+UPDATE concert.seat SET deleted_at = now() WHERE id = :'a6';
+SELECT anew FROM concert.seat_map_changes(:'date', :'v');
+SELECT version AS v, layout <> :'before' AS another_layout FROM concert.seat_map_packed(:'date') \gset
+UPDATE concert.seat SET deleted_at = NULL WHERE id = :'a6';
+SELECT anew FROM concert.seat_map_changes(:'date', :'v');
+SELECT version AS v, layout = :'before' AS same_layout FROM concert.seat_map_packed(:'date') \gset
+SELECT :'another_layout' AS another_layout, :'same_layout' AS same_layout;
+UPDATE concert.seat SET id = concert.uuid7() WHERE id = :'a6' RETURNING id AS new_a6 \gset
+SELECT anew FROM concert.seat_map_changes(:'date', :'v');
+SELECT layout <> :'before' AS another_layout FROM concert.seat_map_packed(:'date');
+SELECT action, array_position(seat_ids, :'a6') AS old, array_position(seat_ids, :'new_a6') AS new
+FROM concert.history WHERE seat_ids @> ARRAY[:'a6']::uuid[] AND booking_id IS NULL ORDER BY at;
+UPDATE concert.seat SET id = :'a6' WHERE id = :'new_a6';
+
 -- the views of live rows
 SELECT (SELECT count(*) FROM concert.live_concert WHERE id IN (:'concert', :'gala')) AS concerts,
        (SELECT count(*) FROM concert.live_concert_date WHERE concert_id IN (:'concert', :'gala')) AS dates,

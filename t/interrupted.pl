@@ -22,9 +22,9 @@ hall_open($node, seats => 50, fans => 20);
 # Half-way through its rows a call meets a constraint of the app's that waits for somebody: it is in the middle
 # of its second row then, whichever way that row goes in. No others than fan 7 wait.
 $node->safe_psql('postgres', <<'END');
-CREATE FUNCTION gate(user_id uuid, seat_id uuid) RETURNS boolean LANGUAGE plpgsql SET search_path = public AS $$
+CREATE FUNCTION gate(user_id uuid, seat_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-	IF user_id = fan(7) AND seat_id = (SELECT max(id::text)::uuid FROM seat WHERE n IN (1, 2)) THEN
+	IF user_id = public.fan(7) AND seat_id = (SELECT max(id::text)::uuid FROM public.seat WHERE n IN (1, 2)) THEN
 		PERFORM pg_advisory_lock_shared(7);
 		PERFORM pg_advisory_unlock_shared(7);
 	END IF;

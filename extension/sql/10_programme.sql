@@ -113,7 +113,8 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.section
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
--- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. Every
+-- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. What is
+-- deleted, restored or gets another id has its act in the history, and a seat its event, whoever did it. Every
 -- foreign key is ON UPDATE CASCADE: a changed id goes on into what hangs on the row, a seat's and a date's
 -- into reservations too, and a concert's (by this trigger) to its revenue accounts. What carries ids without a key (history, events, a payment's booking, a ticket's
 -- seat and date) keeps those of its time: what was done to a seat before its id changed is found by
@@ -124,6 +125,7 @@ CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
     EXECUTE FUNCTION concert.guard_change();
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert_date
     FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at
+                       OR old.id <> new.id
                        OR new.seats_per_user_max < old.seats_per_user_max)
     EXECUTE FUNCTION concert.guard_change();
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.section
