@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The sale of one date as its rules read, without a database: what each call must answer, and what
+each seat, wallet and history must be afterwards. Time is a flag: a pending is lapsed or it is not.
+
+An answer is (ok, reason, told). Calls that the rules do not foresee raise Misuse with an SQLSTATE."""
+from collections import Counter, namedtuple
+
+GHOST = "ghost"          # a seat that does not exist
+ELSEWHERE = "elsewhere"  # a seat of another date
+
+Answer = namedtuple("Answer", "ok reason told")
+
+
+class Misuse(Exception):
+    pass
+
+
+class Seat:
+    def __init__(self, price, currency, other_date=False):
+        self.price, self.currency, self.other_date = price, currency, other_date
+        self.block = None  # None, "timed" or "open-ended"
+        self.deleted = False
+
+
+class Row:
+    """One reservation."""
+
+    def __init__(self, price, fence):
+        self.price, self.fence, self.status, self.lapsed = price, fence, "pending", False
+
+    @property
+    def live(self):
+        return self.status in ("pending", "confirmed")
+
+    @property
+    def holds(self):
+        return self.status == "confirmed" or (self.status == "pending" and not self.lapsed)
+
+
+class Booking:
+    def __init__(self, user, currency):
+        self.user, self.currency, self.rows = user, currency, {}
+
+    @property
+    def amount(self):
+        return sum(row.price for row in self.rows.values())
+
+
+class Sale:
+    def __init__(self, seats, wallets, seats_per_user_max):
+        self.seats, self.wallets, self.seats_per_user_max = seats, wallets, seats_per_user_max
+        self.bookings = []
+        self.open = True
+        self.acts = Counter()
+
+    # Looking ------------------------------------------------------------------------------------
+
+    def rows_of(self, seat):
+        return [(b, b.rows[seat]) for b in self.bookings if seat in b.rows]
+
+    def live(self, seat):
+        return next(((b, row) for b, row in self.rows_of(seat) if row.live), (None, None))
+
+    def state(self, seat):
+        _, row = self.live(seat)
+        if self.seats[seat].block:
+            return "blocked"
+        if row is None or not row.holds:
+            return "free"
+        return "sold" if row.status == "confirmed" else "pending"
+
+    def states(self):
+        return {name: self.state(name) for name, seat in self.seats.items()
+                if not seat.deleted and not seat.other_date}
+
+    def holder(self, seat):
+        return self.live(seat)[0].user if self.state(seat) in ("pending", "sold") else None
+
+    def balance(self, user):
+        return self.wallets.get(user, {}).get("PTS", 0)
+
+    def newest(self, seat):
+        """The newest fence of a seat and whose it was."""
+        return max(((row.fence, b.user) for b, row in self.rows_of(seat)), default=(0, None))
+
+    def held_by(self, user):
+        return sum(row.holds for b in self.bookings if b.user == user for row in b.rows.values())
+
+    # Reserving ----------------------------------------------------------------------------------
+
+    def judge_seat(self, name, user, fence):
+        seat = self.seats.get(name)
+        if seat is None or seat.deleted:
+            return "unknown"
+        if seat.other_date:
+            return "other_date"
+        if seat.block:
+            return "blocked"
+        _, row = self.live(name)
+        if row is not None and row.holds:
+            return "sold" if row.status == "confirmed" else "held"
+        newest, whose = self.newest(name)
+        if fence is not None and (fence < newest or (fence == newest and whose != user)):
+            return "stale_fence"
+        return None
+
+    def reserve(self, user, names, fence):
+        if not names:
+            raise Misuse("22023")
+        if len(set(names)) < len(names):
+            raise Misuse("TK004")
+        if not self.open:
+            return Answer(False, "not_on_sale", [])
+        refused = [(n, r) for n in names if (r := self.judge_seat(n, user, fence))]
+        if refused:
+            return Answer(False, refused[0][1], refused)
+        if len({self.seats[n].currency for n in names}) > 1:
+            return Answer(False, "wrong_currency", [])
+        if self.held_by(user) + len(names) > self.seats_per_user_max:
+            return Answer(False, "limit", [])
+        return self.take(user, names, fence)
+
+    def take(self, user, names, fence):
+        booking = Booking(user, self.seats[names[0]].currency)
+        for name in names:
+            newest, _ = self.newest(name)
+            booking.rows[name] = Row(self.seats[name].price, fence if fence is not None else newest + 1)
+        self.retire([self.live(name) for name in names])
+        self.bookings.append(booking)
+        self.acts["reserved"] += 1
+        return Answer(True, None, {n: (row.price, booking.currency, row.fence)
+                                   for n, row in booking.rows.items()})
+
+    def retire(self, rows):
+        """Writes down as expired those of the (booking, row) pairs that lapsed: an act a booking."""
+        due = [(b, row) for b, row in rows if row is not None and row.status == "pending" and row.lapsed]
+        for _, row in due:
+            row.status = "expired"
+        self.acts["expired"] += len({id(b) for b, _ in due})
+        return len(due)
+
+    # A booking's later life ---------------------------------------------------------------------
+
+    def judge_booking(self, booking, user):
+        if booking is None:
+            return "unknown"
+        if booking.user != user:
+            return "not_owner"
+        statuses = {row.status for row in booking.rows.values()}
+        if "confirmed" in statuses:
+            return "already_paid"
+        if "cancelled" in statuses:
+            return "already_resolved"
+        if not all(row.holds for row in booking.rows.values()):
+            return "expired"
+        return None
+
+    def change(self, booking, status, act):
+        for row in booking.rows.values():
+            row.status = status
+        self.acts[act] += 1
+
+    def extend(self, booking, user):
+        reason = self.judge_booking(booking, user)
+        if reason is None:
+            self.acts["extended"] += 1
+        return Answer(reason is None, reason, None)
+
+    def cancel(self, booking, user):
+        reason = self.judge_booking(booking, user)
+        if reason is None:
+            self.change(booking, "cancelled", "cancelled")
+        return Answer(reason is None, reason, sorted(booking.rows) if reason is None else [])
+
+    def pay(self, booking, user):
+        reason = self.judge_booking(booking, user)
+        if reason is not None:
+            return Answer(False, reason, None)
+        price = (booking.amount, booking.currency)
+        if booking.amount > 0:
+            wallets = self.wallets.get(user, {})
+            if booking.currency not in wallets:
+                return Answer(False, "wrong_currency" if wallets else "insufficient_funds", price)
+            if wallets[booking.currency] < booking.amount:
+                return Answer(False, "insufficient_funds", price)
+            wallets[booking.currency] -= booking.amount
+        self.change(booking, "confirmed", "confirmed")
+        return Answer(True, None, price)
+
+    def expire(self):
+        return self.retire([(b, row) for b in self.bookings for row in b.rows.values()])
+
+    def lapse(self, booking):
+        for row in booking.rows.values():
+            row.lapsed = row.lapsed or row.status == "pending"
+
+    # The house ----------------------------------------------------------------------------------
+
+    def judge_house(self, name, first):
+        seat = self.seats.get(name)
+        if seat is None or seat.deleted:
+            return "unknown"
+        _, row = self.live(name)
+        if row is not None and row.holds:
+            return "sold" if row.status == "confirmed" else "held"
+        first = self.seats.get(first)
+        if first is not None and not first.deleted and first.other_date != seat.other_date:
+            return "other_date"
+        return None
+
+    def set_block(self, names, block):
+        if not names:
+            raise Misuse("22023")
+        if len(set(names)) < len(names):
+            raise Misuse("TK004")
+        refused = [(n, r) for n in names if (r := self.judge_house(n, names[0]))]
+        if refused:
+            return Answer(False, refused[0][1], refused)
+        for name in names:
+            self.seats[name].block = block
+        if not self.seats[names[0]].other_date:
+            self.acts["blocked" if block else "unblocked"] += 1
+        return Answer(True, None, list(names))
+
+    def block_over(self, name):
+        if self.seats[name].block == "timed":
+            self.seats[name].block = None
+
+    def soft_delete(self, name):
+        seat = self.seats.get(name)
+        if seat is None or seat.deleted:
+            raise Misuse("TK001")
+        if self.live(name)[1] is not None:
+            raise Misuse("TK007")
+        seat.deleted = True
