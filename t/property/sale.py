@@ -20,7 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 import harness
 from model import ELSEWHERE, GHOST, Answer, Misuse, Sale, Seat
 
-EXAMPLES = 20000 if harness.LONG else 150
+EXAMPLES = 20000 if harness.LONG else 80
 STEPS = 30
 EXAMPLES_PER_DATABASE = 20  # check_integrity() reads everything that there is
 LIMIT = 3
