@@ -7,6 +7,7 @@ from collections import Counter, namedtuple
 
 GHOST = "ghost"          # a seat that does not exist
 ELSEWHERE = "elsewhere"  # a seat of another date
+OPERATOR = "operator"    # who cancels whoever's booking it is
 
 Answer = namedtuple("Answer", "ok reason told")
 
@@ -16,8 +17,9 @@ class Misuse(Exception):
 
 
 class Seat:
-    def __init__(self, price, currency, other_date=False):
+    def __init__(self, price, currency, concessions=None, other_date=False):
         self.price, self.currency, self.other_date = price, currency, other_date
+        self.concessions = concessions or {}
         self.block = None  # None, "timed" or "open-ended"
         self.deleted = False
 
@@ -42,8 +44,12 @@ class Booking:
         self.user, self.currency, self.rows = user, currency, {}
 
     @property
+    def pending(self):
+        return {name: row for name, row in self.rows.items() if row.status == "pending"}
+
+    @property
     def amount(self):
-        return sum(row.price for row in self.rows.values())
+        return sum(row.price for row in self.pending.values())
 
 
 class Sale:
@@ -104,27 +110,33 @@ class Sale:
             return "stale_fence"
         return None
 
-    def reserve(self, user, names, fence):
-        if not names:
-            raise Misuse("22023")
-        if len(set(names)) < len(names):
-            raise Misuse("TK004")
+    def lacks_concession(self, choice):
+        return any(c not in (None, *self.seats[n].concessions) for n, c in choice.items() if n in self.seats)
+
+    def reserve(self, user, choice, fence):
+        """choice: the seats, each with the name of a concession or None."""
+        names = list(choice)
         if not self.open:
             return Answer(False, "not_on_sale", [])
-        refused = [(n, r) for n in names if (r := self.judge_seat(n, user, fence))]
+        reasons = {n: self.judge_seat(n, user, fence) for n in names}
+        if self.lacks_concession({n: choice[n] for n in names if reasons[n] is None}):
+            raise Misuse("TK001")
+        refused = [(n, r) for n, r in reasons.items() if r]
         if refused:
             return Answer(False, refused[0][1], refused)
         if len({self.seats[n].currency for n in names}) > 1:
             return Answer(False, "wrong_currency", [])
         if self.held_by(user) + len(names) > self.seats_per_user_max:
             return Answer(False, "limit", [])
-        return self.take(user, names, fence)
+        return self.take(user, choice, fence)
 
-    def take(self, user, names, fence):
+    def take(self, user, choice, fence):
+        names = list(choice)
         booking = Booking(user, self.seats[names[0]].currency)
-        for name in names:
+        for name, concession in choice.items():
             newest, _ = self.newest(name)
-            booking.rows[name] = Row(self.seats[name].price, fence if fence is not None else newest + 1)
+            price = self.seats[name].concessions.get(concession, self.seats[name].price)
+            booking.rows[name] = Row(price, fence if fence is not None else newest + 1)
         self.retire([self.live(name) for name in names])
         self.bookings.append(booking)
         self.acts["reserved"] += 1
@@ -144,20 +156,20 @@ class Sale:
     def judge_booking(self, booking, user):
         if booking is None:
             return "unknown"
-        if booking.user != user:
+        if user not in (booking.user, OPERATOR):
             return "not_owner"
-        statuses = {row.status for row in booking.rows.values()}
-        if "confirmed" in statuses:
-            return "already_paid"
-        if "cancelled" in statuses:
+        left = [row for row in booking.rows.values() if row.status != "cancelled"]
+        if not left:
             return "already_resolved"
-        if not all(row.holds for row in booking.rows.values()):
+        if any(row.status == "confirmed" for row in left):
+            return "already_paid"
+        if not all(row.holds for row in left):
             return "expired"
         return None
 
-    def change(self, booking, status, act):
-        for row in booking.rows.values():
-            row.status = status
+    def change(self, rows, act):
+        for row in rows:
+            row.status = act
         self.acts[act] += 1
 
     def extend(self, booking, user):
@@ -166,11 +178,18 @@ class Sale:
             self.acts["extended"] += 1
         return Answer(reason is None, reason, None)
 
-    def cancel(self, booking, user):
+    def cancel(self, booking, user, names=None):
+        """names: the seats to give back, None for all that are left."""
         reason = self.judge_booking(booking, user)
-        if reason is None:
-            self.change(booking, "cancelled", "cancelled")
-        return Answer(reason is None, reason, sorted(booking.rows) if reason is None else [])
+        if reason is not None:
+            return Answer(False, reason, [])
+        pending = booking.pending
+        missing = [(n, "already_resolved" if n in booking.rows else "unknown") for n in names or () if n not in pending]
+        if missing:
+            return Answer(False, missing[0][1], missing)
+        given = names or list(pending)
+        self.change([pending[n] for n in given], "cancelled")
+        return Answer(True, None, sorted(given))
 
     def pay(self, booking, user):
         reason = self.judge_booking(booking, user)
@@ -184,7 +203,7 @@ class Sale:
             if wallets[booking.currency] < booking.amount:
                 return Answer(False, "insufficient_funds", price)
             wallets[booking.currency] -= booking.amount
-        self.change(booking, "confirmed", "confirmed")
+        self.change(booking.pending.values(), "confirmed")
         return Answer(True, None, price)
 
     def expire(self):
@@ -209,10 +228,6 @@ class Sale:
         return None
 
     def set_block(self, names, block):
-        if not names:
-            raise Misuse("22023")
-        if len(set(names)) < len(names):
-            raise Misuse("TK004")
         refused = [(n, r) for n in names if (r := self.judge_house(n, names[0]))]
         if refused:
             return Answer(False, refused[0][1], refused)
