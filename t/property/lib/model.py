@@ -119,11 +119,11 @@ class Sale:
         if not self.open:
             return Answer(False, "not_on_sale", [])
         reasons = {n: self.judge_seat(n, user, fence) for n in names}
-        if self.lacks_concession({n: choice[n] for n in names if reasons[n] is None}):
-            raise Misuse("TK001")
         refused = [(n, r) for n, r in reasons.items() if r]
         if refused:
             return Answer(False, refused[0][1], refused)
+        if self.lacks_concession(choice):
+            raise Misuse("TK001")
         if len({self.seats[n].currency for n in names}) > 1:
             return Answer(False, "wrong_currency", [])
         if self.held_by(user) + len(names) > self.seats_per_user_max:
