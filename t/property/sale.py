@@ -20,7 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 import harness
 from model import ELSEWHERE, GHOST, OPERATOR, Answer, Misuse, Sale, Seat
 
-EXAMPLES = 20000 if harness.LONG else 80
+EXAMPLES = 20000 if harness.LONG else int(os.environ.get("EX", "80"))
 STEPS = 30
 EXAMPLES_PER_DATABASE = 20  # check_integrity() reads everything that there is
 STEPS_PER_CHECK = 1 if harness.LONG else 5  # of the promises; at the end of each example in any case
@@ -242,6 +242,21 @@ class SaleMachine(RuleBasedStateMachine):
         answer = self.keyed("reserve", user, key, frozenset(choice.items()), decide, arguments, self.told)
         return nobody if len(self.sale.bookings) == made else Booked(self.sale.bookings[-1], answer["booking_id"])
 
+    @rule(target=booked, user=some_user, count=st.integers(1, 3), policy=st.sampled_from(("strict", "spread")),
+          split=st.booleans())
+    def reserve_best(self, user, count, policy, split):
+        """Which seats are the best is tested elsewhere: here, that they could be had, and that a refusal is true."""
+        answer = self.hall.call("reserve_best", concert_date_id=self.hall.date, count=count, policy=policy,
+                                allow_split=split, user_id=self.hall.users[user])
+        assert isinstance(answer, dict), f"the database raised {answer}"
+        if not answer["ok"]:
+            assert self.sale.refuses_best(user, count, answer["reason"]), f"the database said {answer}"
+            return Booked(None, str(uuid.uuid4()))
+        told = self.told(answer)
+        assert len(told) == count and (split or len({name[0] for name in told}) == 1), f"the database chose {told}"
+        self.agree(self.sale.reserve(user, dict.fromkeys(told), None), answer, self.told)
+        return Booked(self.sale.bookings[-1], answer["booking_id"])
+
     def misused(self, function, seats, **arguments):
         """Whether the seats are none or one twice: that is judged first, and remembers nothing."""
         if seats and len(set(seats)) == len(seats):
@@ -317,12 +332,11 @@ class SaleMachine(RuleBasedStateMachine):
         self.hall.value("UPDATE concert.seat SET blocked_until = clock_timestamp() - interval '1 millisecond'"
                         " WHERE id = %s AND blocked_until IS NOT NULL", self.hall.seats[seat])
 
-    @rule(seat=st.sampled_from(SEATS + (GHOST,)))
-    def soft_delete(self, seat):
-        expected = self.decide(self.sale.soft_delete, seat)
-        answer = self.hall.call("soft_delete", kind="seat", id=self.hall.seats[seat])
-        assert not isinstance(answer, str) or answer in ("", expected), f"soft_delete raised {answer}"
-        assert (expected is None) == (answer in (None, "")), f"expected {expected}, the database said {answer!r}"
+    @rule(seat=st.sampled_from(SEATS + (GHOST,)), restores=st.booleans())
+    def soft_delete_or_restore(self, seat, restores):
+        expected = self.decide(self.sale.restore if restores else self.sale.soft_delete, seat) or ""  # void
+        answer = self.hall.call("restore" if restores else "soft_delete", kind="seat", id=self.hall.seats[seat])
+        assert answer == expected, f"expected {expected!r}, the database said {answer!r}"
 
     @rule(opens=st.booleans())
     def sale_opens_or_closes(self, opens):

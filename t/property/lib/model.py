@@ -130,6 +130,16 @@ class Sale:
             return Answer(False, "limit", [])
         return self.take(user, choice, fence)
 
+    def refuses_best(self, user, count, reason):
+        """Whether the reason is one for which reserve_best() may refuse. Only what fits one seat is certain to
+        fit: more need not stand together."""
+        if not self.open or reason == "not_on_sale":
+            return not self.open and reason == "not_on_sale"
+        if reason == "limit":
+            return self.held_by(user) + count > self.seats_per_user_max
+        free = any(self.judge_seat(name, user, None) is None for name in self.seats)
+        return reason in ("held", "sold", "blocked", "unknown") and (count > 1 or not free)
+
     def take(self, user, choice, fence):
         names = list(choice)
         booking = Booking(user, self.seats[names[0]].currency)
@@ -245,6 +255,14 @@ class Sale:
         seat = self.seats.get(name)
         if seat is None or seat.deleted:
             raise Misuse("TK001")
-        if self.live(name)[1] is not None:
+        booking, row = self.live(name)
+        if row is not None and row.holds:
             raise Misuse("TK007")
+        self.retire([(booking, row)])
         seat.deleted = True
+
+    def restore(self, name):
+        seat = self.seats.get(name)
+        if seat is None or not seat.deleted:
+            raise Misuse("TK001")
+        seat.deleted = False
