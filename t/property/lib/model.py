@@ -137,8 +137,10 @@ class Sale:
             return not self.open and reason == "not_on_sale"
         if reason == "limit":
             return self.held_by(user) + count > self.seats_per_user_max
-        free = any(self.judge_seat(name, user, None) is None for name in self.seats)
-        return reason in ("held", "sold", "blocked", "unknown") and (count > 1 or not free)
+        reasons = {self.judge_seat(name, user, None) for name in self.states()} or {"unknown"}
+        if count == 1:
+            return None not in reasons and reason == next(r for r in ("held", "sold", "blocked", "unknown") if r in reasons)
+        return reason in ("held", "sold", "blocked", "unknown")
 
     def take(self, user, choice, fence):
         names = list(choice)
