@@ -25,12 +25,14 @@ MISUSE = {
     "22004": "a NULL",
     "22023": "a bad value",
     "22003": "a sum past its type",
+    "22008": "a time past its type",
     "23505": "a section of that name and price, as create_section() says",
     "25006": "a read-only transaction",
     "40001": "a snapshot too old to judge by",
     "54000": "too big for an index or an array",
 }
 DENIED = "42501"
+READING = ("SELECT", "LOCK")  # what concert_admin may do with the views of live rows
 BROKEN_LOG = ("PANIC", "terminated by signal", "TRAP:", "was terminated", "stack smashing")
 
 WORLD = """
@@ -56,7 +58,10 @@ SELECT jsonb_build_object(
     'seat_ids', (SELECT jsonb_agg(format('{%s}', array_to_string(seats[n : n + n % 3], ','))) FROM generate_series(5, 50) AS n),
     'seat_id', to_jsonb(seats[1:50]), 'idempotency_key', ARRAY[NULL, 'k1', 'k2', 'bobs key'], 'fence', ARRAY[NULL, '1', '3'],
     'pass', ARRAY[NULL, 'no.pass'], 'correlation_id', ARRAY[NULL, 'mine'], 'pending_seconds', ARRAY[NULL, '60', '900'],
-    'currency', ARRAY['PTS', 'EUR'], 'amount', ARRAY['1', '1000'], 'lane', ARRAY['0', '1'], 'seconds', ARRAY['1', '900'])
+    'currency', ARRAY['PTS', 'EUR'], 'amount', ARRAY['1', '1000'], 'lane', ARRAY['0', '1'], 'seconds', ARRAY['1', '900'],
+    'count', ARRAY['1', '2', '4'], 'sections', ARRAY[NULL, format('{%s}', section)], 'accessible_count', ARRAY['0'],
+    'policy', ARRAY['strict', 'spread'], 'max_price', ARRAY[NULL, '1000'], 'kind', ARRAY['seat', 'section', 'concert_date'],
+    'id', to_jsonb(seats[50:60] || section || date), 'from_date', ARRAY[date], 'to_date', ARRAY[other_date], 'reason', ARRAY['mine'])
 FROM world"""
 SECRETS = """
 SELECT array_agg(secret) FROM (
@@ -93,7 +98,7 @@ class Function:
             parts.append((f'"{self.names[n]}" => ' if named else "") + f"%s::{type_name}")
             arguments.append(choose(self.names[n] if named else None, type_name))
         call = f"concert.{self.name}({', '.join(parts)})"
-        return f"CALL {call}" if self.kind == "p" else f"SELECT * FROM {call}", arguments
+        return f"CALL {call}" if self.kind == "p" else f"SELECT r::text FROM {call} AS r", arguments
 
 
 class Hostile:
@@ -179,7 +184,8 @@ class Hostile:
                 said, state = self.attempt(sql.format(relation))
                 self.cursor.execute("ROLLBACK")
                 # a sequence or a view is no table: that is told before rights are looked at
-                if state not in (DENIED, "42809", "55000", "0A000"):
+                reads_live_rows = role == "concert_admin" and relation.startswith("concert.live_") and sql.startswith(READING)
+                if not reads_live_rows and state not in (DENIED, "42809", "55000", "0A000"):
                     self.complain(role, sql.format(relation), (), f"should be denied, said {state} {said[:100]}")
                 self.back()
 

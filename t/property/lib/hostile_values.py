@@ -54,6 +54,9 @@ class Values:
     def timestamptz(self):
         return self.random.choice(TIMES)
 
+    def timestamp(self):
+        return self.timestamptz().replace("+00", "").replace("+14", "")
+
     def boolean(self):
         return self.random.choice(("true", "false"))
 
@@ -98,7 +101,7 @@ class Values:
         """A value of the type; KeyError where nobody thought of the type yet."""
         base = type_name.removesuffix("[]")
         make = {"uuid": self.uuid, "text": self.text, "integer": self.integer, "bigint": self.bigint,
-                "timestamp with time zone": self.timestamptz, "boolean": self.boolean, "jsonb": self.jsonb,
+                "timestamp with time zone": self.timestamptz, "timestamp without time zone": self.timestamp, "boolean": self.boolean, "jsonb": self.jsonb,
                 "pg_snapshot": self.pg_snapshot, "xid8": lambda: str(self.random.choice((0, 3, 2**64 - 1))),
                 "interval": lambda: self.random.choice(("0", "-1 day", "178000000 years", "1 microsecond")),
                 "numeric": lambda: self.random.choice(("NaN", "Infinity", "-1", "1e1000")),
