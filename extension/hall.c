@@ -184,6 +184,13 @@ hall_lapse(Hall *hall, TimestampTz now)
 	}
 }
 
+/* A block does not end a pending whose time is over; nobody blocks one whose time is not. */
+static bool
+hall_block_outlasts(const SeatRow *row)
+{
+	return row->is_pending && row->blocked_until > row->expires_at;
+}
+
 void
 hall_learn(Hall *hall, const SeatRow *row)
 {
@@ -193,7 +200,7 @@ hall_learn(Hall *hall, const SeatRow *row)
 		return;
 	if (!row->found)
 		hall_set(hall, n, HALL_BLOCKED, DT_NOEND);
-	else if (row->is_blocked && !row->has_live)
+	else if (row->is_blocked && (!row->has_live || hall_block_outlasts(row)))
 		hall_set(hall, n, HALL_BLOCKED, row->blocked_until);
 	else if (row->has_live && row->is_pending)
 		hall_set(hall, n, HALL_HELD, row->expires_at);

@@ -86,7 +86,9 @@ seat_from_row(int row, int section)
 		seat.state = is_pending ? HALL_HELD : HALL_SOLD;
 		seat.frees_at = is_pending ? plan_time(row, COLUMN_EXPIRES) : DT_NOEND;
 	}
-	else if (plan_bool(row, COLUMN_BLOCKED))
+	/* A block outlasts a pending whose time is over, but not a seat that was sold after it. */
+	if (plan_bool(row, COLUMN_BLOCKED) && seat.state != HALL_SOLD &&
+		plan_time(row, COLUMN_BLOCKED_UNTIL) > seat.frees_at)
 	{
 		seat.state = HALL_BLOCKED;
 		seat.frees_at = plan_time(row, COLUMN_BLOCKED_UNTIL);
