@@ -156,13 +156,15 @@ hall_link(Hall *hall)
 	{
 		const HallSeat *seat = &hall->seats[i];
 		const HallSeat *next = i + 1 < hall->count ? seat + 1 : seat;
+		bool			is_linked = next->row == seat->row && next->col == seat->col + 1 &&
+			!hall->sections[seat->section].is_standing &&
+			!hall->sections[next->section].is_standing;
 
 		hall->distances[i] = hall_distance(seat, &hall->sections[seat->section]);
 		hall_set_bit(hall->free, i, seat->state == HALL_FREE);
-		hall_set_bit(hall->linked, i,
-					 next->row == seat->row && next->col == seat->col + 1 &&
-						 !hall->sections[seat->section].is_standing &&
-						 !hall->sections[next->section].is_standing);
+		hall_set_bit(hall->linked, i, is_linked);
+		if (is_linked && next->section != seat->section)
+			hall->has_shared_rows = true;
 	}
 }
 
