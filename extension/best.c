@@ -96,8 +96,11 @@ run_add_by_section(Chooser *chooser, int start, int end)
 	{
 		int section = seats[first].section;
 
-		for (last = first + 1; last < end && seats[last].section == section; last++)
-			;
+		last = first + 1;
+		if (!chooser->hall->has_shared_rows)
+			last = end;
+		while (last < end && seats[last].section == section)
+			last++;
 		if (chooser->is_wished[section] && !chooser->hall->sections[section].is_standing)
 			run_add(chooser,
 					(Run){

@@ -74,6 +74,7 @@ static const struct
 	const char *name;
 	DirectTable table;
 	RegProcedure equals[DIRECT_KEYS_MAX];
+	RegProcedure at_least;		/* of the last of these columns */
 }			index_names[DIRECT_INDEXES] = {
 	[DIRECT_CONCERT_DATE_ID] = {"concert_date_pkey", DIRECT_CONCERT_DATE, {F_UUID_EQ}},
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
@@ -88,6 +89,7 @@ static const struct
 	[DIRECT_REQUEST_3_KEY] = {"request_3_key", DIRECT_REQUEST_3, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_OUTBOX_STATE_STAMP] = {"outbox_state_pkey", DIRECT_OUTBOX_STATE, {F_TEXTEQ}},
 	[DIRECT_CONCESSION_LIVE_NAME] = {"concession_live_name", DIRECT_CONCESSION, {F_UUID_EQ, F_TEXTEQ}},
+	[DIRECT_HISTORY_DATE_XID] = {"history_date_xid", DIRECT_HISTORY, {F_UUID_EQ, F_XID8EQ}, F_XID8GE},
 };
 
 static TableEntry tables[DIRECT_TABLES];
@@ -247,19 +249,39 @@ scan_open(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, int key_co
 	ret_scan->scan = compat_index_beginscan(ret_scan->table, ret_scan->index, snapshot, key_count);
 }
 
-void
-direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
-				  const Datum *keys, int key_count)
+static void
+scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const Datum *keys,
+		   int key_count, int equal_count)
 {
 	ScanKeyData scan_keys[DIRECT_KEYS_MAX];
 
 	Assert(key_count <= DIRECT_KEYS_MAX);
 	scan_open(ret_scan, index, snapshot, key_count);
 	for (int i = 0; i < key_count; i++)
-		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
-							   ret_scan->index->rd_indcollation[i],
-							   index_names[index].equals[i], keys[i]);
+	{
+		bool		is_equal = i < equal_count;
+
+		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1,
+							   is_equal ? BTEqualStrategyNumber : BTGreaterEqualStrategyNumber,
+							   InvalidOid, ret_scan->index->rd_indcollation[i],
+							   is_equal ? index_names[index].equals[i] : index_names[index].at_least,
+							   keys[i]);
+	}
 	index_rescan(ret_scan->scan, scan_keys, key_count, NULL, 0);
+}
+
+void
+direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+				  const Datum *keys, int key_count)
+{
+	scan_begin(ret_scan, index, snapshot, keys, key_count, key_count);
+}
+
+void
+direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+							const Datum *keys, int key_count)
+{
+	scan_begin(ret_scan, index, snapshot, keys, key_count, key_count - 1);
 }
 
 void
@@ -341,6 +363,15 @@ direct_int32(const DirectScan *scan, int column)
 	Datum		datum = direct_datum(scan, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(datum);
+}
+
+bool
+direct_bool(const DirectScan *scan, int column)
+{
+	bool		isnull;
+	Datum		datum = direct_datum(scan, column, &isnull);
+
+	return !isnull && DatumGetBool(datum);
 }
 
 bool

@@ -60,6 +60,7 @@ typedef enum DirectIndex
 	DIRECT_REQUEST_3_KEY,
 	DIRECT_OUTBOX_STATE_STAMP,
 	DIRECT_CONCESSION_LIVE_NAME,
+	DIRECT_HISTORY_DATE_XID,
 	DIRECT_INDEXES
 } DirectIndex;
 
@@ -86,6 +87,10 @@ extern Snapshot direct_snapshot(void);
  */
 extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 							  const Datum *keys, int key_count);
+
+/* The same, but the last of the keys is where its column begins: an index that has an at_least. */
+extern void direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index,
+										Snapshot snapshot, const Datum *keys, int key_count);
 
 /* Rows from the first one on whose leading index column, a uuid, is at least this. */
 extern void direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
@@ -119,6 +124,7 @@ direct_datum(const DirectScan *scan, int column, bool *ret_isnull)
 extern pg_uuid_t direct_uuid(const DirectScan *scan, int column);
 extern int64 direct_int64(const DirectScan *scan, int column);
 extern int	direct_int32(const DirectScan *scan, int column);
+extern bool direct_bool(const DirectScan *scan, int column);
 extern bool direct_is_null(const DirectScan *scan, int column);
 
 /* Whether a text column holds exactly this. */

@@ -9,12 +9,8 @@
 #include "hall.h"
 
 #include "hall_load.h"
-#include "access/transam.h"
 #include "access/xact.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/xid8.h"
 
 #define HALLS_MAX 8
 #define HALL_BYTES_MAX (128 * 1024 * 1024)
@@ -24,14 +20,6 @@
 #define HALL_TRUST_FACTOR 20
 /* Beyond so many seats to read again, all are. */
 #define HALL_REREAD_MAX 4000
-/* Up to so many transactions are looked through for those that were open; beyond it by key. */
-#define HALL_RANGE_XIDS 256
-
-static SavedPlan find_acts = PLAN("SELECT xid, at, action, seat_ids FROM concert.history"
-								  " WHERE concert_date_id = $1 AND xid = ANY ($4)"
-								  " UNION ALL SELECT xid, at, action, seat_ids FROM concert.history"
-								  " WHERE concert_date_id = $1 AND xid >= $2 AND xid < $3",
-								  UUIDOID, XID8OID, XID8OID, XID8ARRAYOID);
 
 /* Seats to be read again. */
 typedef struct Reread
@@ -112,43 +100,6 @@ hall_keep_bounds(void)
 		while (i > 0 && i < hall_count && bytes > HALL_BYTES_MAX)
 			hall_drop(hall_count - 1);
 	}
-}
-
-/* With the top-level transactions that were open in it, and our own, whose acts may still come. */
-static void
-seen_take(HallSeen *seen, MemoryContext context)
-{
-	FullTransactionId next;
-	FullTransactionId own = GetTopFullTransactionIdIfAny();
-	Snapshot		  snapshot = RegisterSnapshot(GetLatestSnapshot());
-
-	next = ReadNextFullTransactionId();
-	*seen = (HallSeen){
-		.xmin = hall_full_xid(snapshot->xmin, next),
-		.xmax = hall_full_xid(snapshot->xmax, next),
-		.open = MemoryContextAlloc(context, sizeof(uint64) * (snapshot->xcnt + 1)),
-	};
-	for (uint32 i = 0; i < snapshot->xcnt; i++)
-		seen->open[seen->open_count++] = hall_full_xid(snapshot->xip[i], next);
-	if (FullTransactionIdIsValid(own))
-	{
-		seen->open[seen->open_count++] = U64FromFullTransactionId(own);
-		seen->xmin = Min(seen->xmin, U64FromFullTransactionId(own));
-	}
-	UnregisterSnapshot(snapshot);
-}
-
-static bool
-seen_has(const HallSeen *seen, uint64 xid)
-{
-	if (xid < seen->xmin)
-		return true;
-	if (xid >= seen->xmax)
-		return false;
-	for (int i = 0; i < seen->open_count; i++)
-		if (seen->open[i] == xid)
-			return false;
-	return true;
 }
 
 static void
@@ -247,11 +198,11 @@ reread_add(Reread *reread, int n)
  * sold was not reserved again without an act in between that makes it be read.
  */
 static void
-hall_follow_seat(Hall *hall, int n, const char *action, TimestampTz reckoned, Reread *reread)
+hall_follow_seat(Hall *hall, int n, HallActKind kind, TimestampTz reckoned, Reread *reread)
 {
-	if (strcmp(action, "confirmed") == 0)
+	if (kind == HALL_CONFIRMED)
 		hall_set(hall, n, HALL_SOLD, DT_NOEND);
-	else if (strcmp(action, "reserved") != 0)
+	else if (kind == HALL_OTHER)
 		reread_add(reread, n);
 	else if (hall->seats[n].state != HALL_SOLD)
 	{
@@ -260,47 +211,22 @@ hall_follow_seat(Hall *hall, int n, const char *action, TimestampTz reckoned, Re
 	}
 }
 
-/* Row n of the last run of find_acts. */
 static void
-hall_follow_act(Hall *hall, int n, const DateRules *rules, Reread *reread)
+hall_follow_act(Hall *hall, const HallAct *act, const DateRules *rules, Reread *reread)
 {
-	ArrayType		*array = DatumGetArrayTypeP(plan_datum(n, 3));
-	int				 count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	const pg_uuid_t *ids = (const pg_uuid_t *) ARR_DATA_PTR(array);
-	TimestampTz		 reckoned = plan_time(n, 1) + rules->pending_seconds * USECS_PER_SEC;
-	char			*action = plan_text(n, 2);
+	TimestampTz reckoned = act->at + rules->pending_seconds * USECS_PER_SEC;
 
-	if (count == 0 || ARR_HASNULL(array))
+	if (act->count == 0)
 		reread->is_all = true;
-	for (int i = 0; i < count && !reread->is_all; i++)
+	for (int i = 0; i < act->count && !reread->is_all; i++)
 	{
-		int seat = hall_find(hall, &ids[i]);
+		int seat = hall_find(hall, &act->seat_ids[i]);
 
 		if (seat < 0)
 			reread->is_all = true;
 		else
-			hall_follow_seat(hall, seat, action, reckoned, reread);
+			hall_follow_seat(hall, seat, act->kind, reckoned, reread);
 	}
-}
-
-/*
- * The acts that the hall has not seen. Those of transactions which were open are found by key when
- * the oldest of them is old; rows of a restored dump may carry numbers that are yet to come.
- */
-static int
-hall_find_acts(const Hall *hall)
-{
-	const HallSeen	 *seen = &hall->seen;
-	bool			  by_key = seen->xmax - seen->xmin > HALL_RANGE_XIDS;
-	FullTransactionId next = ReadNextFullTransactionId();
-
-	return plan_read(&find_acts,
-					 PLAN_ARGS(uuid_value(&hall->date_id),
-							   value(UInt64GetDatum(by_key ? seen->xmax : seen->xmin)),
-							   value(FullTransactionIdGetDatum(next)),
-							   value(PointerGetDatum(construct_array(
-								   (Datum *) seen->open, by_key ? seen->open_count : 0, XID8OID,
-								   sizeof(uint64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)))));
 }
 
 /* False when all must be loaded again. */
@@ -309,17 +235,17 @@ hall_follow(Hall *hall, const DateRules *rules, TimestampTz now)
 {
 	Reread	 reread = {0};
 	HallSeen seen;
-	int		 acts;
+	HallAct *acts;
+	int		 count;
 
 	hall->is_unsure = true;
-	seen_take(&seen, hall->context);
-	acts = hall_find_acts(hall);
-	for (int i = 0; i < acts && !reread.is_all; i++)
-		if (!seen_has(&hall->seen, (uint64) plan_int64(i, 0)))
-			hall_follow_act(hall, i, rules, &reread);
+	seen = hall_see(hall->context);
+	count = hall_acts_since(&hall->date_id, &hall->seen, &acts);
+	for (int i = 0; i < count && !reread.is_all; i++)
+		hall_follow_act(hall, &acts[i], rules, &reread);
 	pfree(hall->seen.open);
 	hall->seen = seen;
-	if (reread.is_all)
+	if (count < 0 || reread.is_all)
 		return false;
 	hall_reread(hall, &reread, now);
 	hall->is_unsure = FullTransactionIdIsValid(GetTopFullTransactionIdIfAny());
@@ -330,11 +256,10 @@ hall_follow(Hall *hall, const DateRules *rules, TimestampTz now)
 static Hall *
 hall_load_first(const pg_uuid_t *date_id, TimestampTz now)
 {
-	HallSeen	seen;
+	HallSeen	seen = hall_see(CurrentMemoryContext);
 	Hall	   *hall;
 	TimestampTz begun_at = GetCurrentTimestamp();
 
-	seen_take(&seen, CurrentMemoryContext);
 	hall = hall_load(date_id);
 	hall->seen = seen;
 	hall->seen.open = MemoryContextAlloc(hall->context, sizeof(uint64) * (seen.open_count + 1));

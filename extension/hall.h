@@ -14,6 +14,7 @@
 #ifndef CONCERT_HALL_H
 #define CONCERT_HALL_H
 
+#include "hall_acts.h"
 #include "store.h"
 
 #define HALL_WORD_BITS 64
@@ -48,15 +49,6 @@ typedef struct HallSection
 	int64	  focal_col_twice; /* it may lie between two columns */
 } HallSection;
 
-/* What a snapshot sees: every transaction below xmax but those that were open. */
-typedef struct HallSeen
-{
-	uint64	xmin;
-	uint64	xmax;
-	int		open_count;
-	uint64 *open; /* ascending */
-} HallSeen;
-
 typedef struct Hall
 {
 	MemoryContext context;
@@ -75,6 +67,7 @@ typedef struct Hall
 	uint32		 *distances; /* from the section's focal point, squared */
 	uint64		 *free;
 	uint64 *linked; /* the next seat is its neighbour in the grid; never in a standing section */
+	bool		  has_shared_rows; /* somewhere neighbours are of different sections */
 	uint64 *accessible;
 	bool	has_accessible;
 	uint64 *guessed; /* held until a time that was not read but reckoned */

@@ -24,7 +24,8 @@
 	"SELECT s.id, s.\"row\", s.col, s.section_id," \
 	" CASE WHEN s.blocked_reason IS NOT NULL THEN coalesce(s.blocked_until, 'infinity')" \
 	" ELSE '-infinity' END," \
-	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity')" \
+	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity')," \
+	" s.accessible" \
 	" FROM concert.seat AS s" \
 	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL" \
 	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL" \
@@ -38,7 +39,7 @@ static SavedPlan read_some_seats = PLAN(SELECT_SEATS " s.id = ANY ($1)", UUIDARR
 enum
 {
 	COLUMN_ID, COLUMN_ROW, COLUMN_COL, COLUMN_SECTION, COLUMN_BLOCKED_UNTIL, COLUMN_CONFIRMED,
-	COLUMN_EXPIRES
+	COLUMN_EXPIRES, COLUMN_ACCESSIBLE
 };
 
 /* Columns of the tables, as their install pieces have them. */
@@ -50,7 +51,8 @@ enum
 enum
 {
 	MAP_SEAT_ID = 1, MAP_SEAT_SECTION = 3, MAP_SEAT_ROW, MAP_SEAT_COL, MAP_SEAT_BLOCKED_REASON = 7,
-	MAP_SEAT_BLOCKED_UNTIL, MAP_SEAT_DELETED = 10
+	MAP_SEAT_BLOCKED_UNTIL, MAP_SEAT_DELETED = 10,
+	MAP_SEAT_ACCESSIBLE
 };
 
 enum
@@ -224,6 +226,7 @@ load_by_statement(Loading *loading, const pg_uuid_t *date_id)
 		seat->id = plan_uuid(row, COLUMN_ID);
 		seat->row = plan_int32(row, COLUMN_ROW);
 		seat->col = plan_int32(row, COLUMN_COL);
+		seat->is_accessible = plan_bool(row, COLUMN_ACCESSIBLE);
 		seat_set_state(seat, row);
 	}
 }
@@ -249,6 +252,7 @@ load_directly(Loading *loading, const pg_uuid_t *date_id)
 		seat->id = direct_uuid(&scan, MAP_SEAT_ID);
 		seat->row = direct_int32(&scan, MAP_SEAT_ROW);
 		seat->col = direct_int32(&scan, MAP_SEAT_COL);
+		seat->is_accessible = direct_bool(&scan, MAP_SEAT_ACCESSIBLE);
 		if (!direct_is_null(&scan, MAP_SEAT_BLOCKED_REASON))
 			seat->blocked_until = direct_is_null(&scan, MAP_SEAT_BLOCKED_UNTIL) ? DT_NOEND :
 				direct_int64(&scan, MAP_SEAT_BLOCKED_UNTIL);

@@ -26,6 +26,7 @@ typedef struct MapSeat
 	int			row;
 	int			col;
 	int			section;		/* index into SeatMap.sections */
+	bool		is_accessible;
 	bool		is_confirmed;	/* of the live reservation, if there is one */
 	TimestampTz blocked_until;	/* DT_NOBEGIN: not blocked; DT_NOEND: without an end */
 	TimestampTz expires_at;		/* of the live reservation; DT_NOBEGIN: there is none */

@@ -163,6 +163,26 @@ SELECT ok FROM concert.reserve_best(:'house', 6, :'bob', ARRAY[:'balcony']::uuid
 COMMIT;
 SELECT pg_temp.give_back(:'house');
 
+BEGIN;
+SELECT booking_id AS mine FROM concert.reserve_best(:'house', 2, :'bob', ARRAY[:'balcony']::uuid[], 'strict') \gset
+SELECT pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]);
+SELECT pg_temp.told(seats) FROM concert.cancel(:'mine', :'bob');
+SELECT pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]);
+COMMIT;
+SELECT pg_temp.give_back(:'house');
+
+BEGIN;
+SELECT pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]) AS first, pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]) AS second;
+ROLLBACK;
+SELECT pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]) AS first_again;
+BEGIN;
+SAVEPOINT inner_part;
+SELECT pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]) AS second, pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[], 1) AS third;
+ROLLBACK TO inner_part;
+SELECT pg_temp.strictly(:'house', 2, ARRAY[:'balcony']::uuid[]) AS second_again;
+COMMIT;
+SELECT pg_temp.give_back(:'house');
+
 -- the rules of the sale are reserve()'s
 SELECT concert.create_concert_date(:'concert', '2999-01-01', sale_opens_at => now() + interval '1 hour') AS later \gset
 SELECT ok, reason FROM concert.reserve_best(:'later', 2, :'ann');
