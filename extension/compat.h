@@ -8,13 +8,11 @@
 #define CONCERT_COMPAT_H
 
 #include "access/genam.h"
-#include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
 #include "storage/lock.h"
-#include "utils/guc.h"
 #include "utils/rel.h"
 
 #if PG_VERSION_NUM < 150000
@@ -38,42 +36,6 @@ compat_lock_held_by_me(const LOCKTAG *tag, LOCKMODE mode)
 	return LockHeldByMe(tag, mode);
 #endif
 }
-
-/* Names */
-
-/*
- * Names are looked up in pg_catalog alone until compat_unpin_search_path(), or until the
- * (sub)transaction is aborted. Pairs may nest.
- */
-#if PG_VERSION_NUM >= 170000
-static inline void
-compat_pin_search_path(void)
-{
-	(void) NewGUCNestLevel();
-	RestrictSearchPath();
-}
-
-/* The level of the pin is not kept: it is the one below a new one. */
-static inline void
-compat_unpin_search_path(void)
-{
-	AtEOXact_GUC(true, NewGUCNestLevel() - 1);
-}
-#else
-static inline void
-compat_pin_search_path(void)
-{
-	OverrideSearchPath path = {.schemas = NIL, .addCatalog = true, .addTemp = false};
-
-	PushOverrideSearchPath(&path);
-}
-
-static inline void
-compat_unpin_search_path(void)
-{
-	PopOverrideSearchPath();
-}
-#endif
 
 /* Tables and indexes */
 

@@ -11,6 +11,7 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
@@ -18,6 +19,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -100,7 +102,9 @@ static TableEntry *table_entry(DirectTable table);
 static Oid	direct_oid(const char *name);
 static void table_judge(TableEntry *entry, DirectTable table);
 static bool triggers_are_ours(const TriggerDesc *triggers, DirectTable table);
-static bool indexes_are_immediate(Relation table);
+static bool checks_are_plain(const TupleConstr *constraints);
+static bool expression_is_plain(Node *expression);
+static bool indexes_are_plain(Relation table);
 static Inserter *inserter_make(Relation table);
 static void inserter_drop(Inserter *inserter);
 static void inserter_open(Inserter *inserter, Relation table);
@@ -169,7 +173,8 @@ table_judge(TableEntry *entry, DirectTable table)
 	entry->insertable = plain &&
 		RelationGetNumberOfAttributes(relation) == table_names[table].columns &&
 		(constraints == NULL || !constraints->has_generated_stored) &&
-		triggers_are_ours(relation->trigdesc, table) && indexes_are_immediate(relation);
+		checks_are_plain(constraints) && triggers_are_ours(relation->trigdesc, table) &&
+		indexes_are_plain(relation);
 	table_close(relation, AccessShareLock);
 }
 
@@ -194,23 +199,59 @@ triggers_are_ours(const TriggerDesc *triggers, DirectTable table)
 	return true;
 }
 
+static bool
+function_is_foreign(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+static bool
+expression_is_foreign(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return check_functions_in_node(node, function_is_foreign, context) ||
+		expression_tree_walker(node, expression_is_foreign, context);
+}
+
+/*
+ * An app's own function may run any statement, and those are to run under a pinned search path
+ * (plan.h): so what calls one is left to SPI.
+ */
+static bool
+expression_is_plain(Node *expression)
+{
+	return !expression_is_foreign(expression, NULL);
+}
+
+static bool
+checks_are_plain(const TupleConstr *constraints)
+{
+	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
+		if (!expression_is_plain(stringToNode(constraints->check[i].ccbin)))
+			return false;
+	return true;
+}
+
 /* A deferred unique constraint is checked by a trigger of its own. */
 static bool
-indexes_are_immediate(Relation table)
+indexes_are_plain(Relation table)
 {
 	List	   *oids = RelationGetIndexList(table);
 	ListCell   *cell;
-	bool		immediate = true;
+	bool		plain = true;
 
 	foreach(cell, oids)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		immediate = immediate && index->rd_index->indimmediate;
+		plain = plain && index->rd_index->indimmediate &&
+			expression_is_plain((Node *) RelationGetIndexExpressions(index)) &&
+			expression_is_plain((Node *) RelationGetIndexPredicate(index));
 		index_close(index, AccessShareLock);
 	}
 	list_free(oids);
-	return immediate;
+	return plain;
 }
 
 Oid

@@ -7,8 +7,8 @@
  * reading the seat under the seat's own lock instead (guard.c keeps that lock honest). CHECK and
  * NOT NULL constraints and all indexes, an app's own too, are kept as the executor keeps them.
  *
- * It knows nothing of rules, policies and triggers, nor of columns that are not ours: a table
- * that has any is not direct, and the caller falls back to its SPI statement. That is judged
+ * It knows nothing of rules, policies and triggers, of columns that are not ours, nor of functions
+ * of the app's in constraints and indexes: a table that has any is not direct, and the caller falls back to its SPI statement. That is judged
  * when the table's relcache entry changes, not in every call. concert.direct_access = off
  * switches it off altogether.
  */

@@ -3,13 +3,19 @@
 #include "plan.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "jit/jit.h"
 #include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
+/* What a function with a pinned path would name in its SET clause. */
+#define SEARCH_PATH "pg_catalog, pg_temp"
+
+/* The level is that of settings which plan_run() makes for the statements of this bracket. */
 void
 plan_begin(void)
 {
@@ -17,13 +23,14 @@ plan_begin(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not connect to the server programming interface")));
-	compat_pin_search_path();
+	(void) NewGUCNestLevel();
 }
 
+/* Back to the level below, which is the one below a new one. */
 void
 plan_end(void)
 {
-	compat_unpin_search_path();
+	AtEOXact_GUC(true, NewGUCNestLevel() - 1);
 	SPI_finish();
 }
 
@@ -85,6 +92,15 @@ plan_plan(const SavedPlan *plan)
 		ReleaseCachedPlan(cached, CurrentResourceOwner);
 }
 
+/* The setting, not an override of it: a function of an app's that sets its own path keeps it. */
+static void
+plan_pin_search_path(void)
+{
+	if (strcmp(namespace_search_path, SEARCH_PATH) != 0)
+		(void) set_config_option("search_path", SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
  * The latest snapshot, for which InvalidSnapshot stands, is pushed by SPI with the current
  * command's id, so that a run sees what the transaction itself has done so far.
@@ -98,6 +114,7 @@ plan_run(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot, bool rea
 	Snapshot	crosscheck = InvalidSnapshot;
 	int			code;
 
+	plan_pin_search_path();
 	if (plan->saved == NULL)
 		plan_prepare(plan);
 	plan_plan(plan);

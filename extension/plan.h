@@ -11,8 +11,9 @@
  * is for the foreign keys of PostgreSQL itself.
  *
  * plan_begin() ... plan_end() bracket a unit of work; what is allocated between is gone after
- * plan_end(). Between them names are looked up in pg_catalog alone, whatever the caller's search
- * path is: that is why functions in C need no SET clause, which costs a third of a refusal.
+ * plan_end(). The first statement pins the search path to pg_catalog until then, whatever the
+ * caller's is: that is why functions in C need no SET clause, which would cost each of their calls
+ * a third of what a refusal costs, also those that run no statement.
  * Results of a run live until the next run: copy by value or read before it.
  */
 #ifndef CONCERT_PLAN_H

@@ -65,6 +65,16 @@ CREATE TRIGGER own AFTER UPDATE ON concert.reservation FOR EACH ROW EXECUTE FUNC
 SELECT pg_temp.sell(:'date', :'a1', :'ann', true) AS of_changes;
 SELECT what FROM regress_app.seen;
 DROP TRIGGER own ON concert.reservation;
+-- one whose function sets a search path of its own
+CREATE FUNCTION regress_app.see_by_path() RETURNS trigger LANGUAGE plpgsql SET search_path = regress_app AS $$
+BEGIN
+    INSERT INTO seen (what) VALUES ('by its own path');
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER own BEFORE INSERT ON concert.reservation FOR EACH ROW EXECUTE FUNCTION regress_app.see_by_path();
+SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS by_path;
+DROP TRIGGER own ON concert.reservation;
 -- one that keeps the row out: no booking without its rows
 CREATE FUNCTION regress_app.keep_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE TRIGGER own BEFORE INSERT ON concert.reservation FOR EACH ROW EXECUTE FUNCTION regress_app.keep_out();
@@ -154,6 +164,16 @@ ALTER TABLE concert.reservation ADD CONSTRAINT own CHECK (user_id <> :'bob') NOT
 SELECT pg_temp.sell(:'date', :'a1', :'bob', true) AS bob, pg_temp.sell(:'date', :'a1', :'ann', true) AS ann;
 ALTER TABLE concert.reservation DROP CONSTRAINT own;
 SELECT pg_temp.sell(:'date', :'a1', :'bob', true) AS bob;
+
+-- one that calls a function of the app's is left to SPI, which pins the search path for it
+CREATE FUNCTION regress_app.path_is_pinned(id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN current_setting('search_path') = 'pg_catalog, pg_temp';
+END
+$$;
+ALTER TABLE concert.reservation ADD CONSTRAINT own CHECK (regress_app.path_is_pinned(user_id)) NOT VALID;
+SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS ann;
+ALTER TABLE concert.reservation DROP CONSTRAINT own;
 
 -- half of a booking that fails is none: neither rows nor locks, in a transaction that goes on
 CREATE FUNCTION pg_temp.left_of(buyer uuid) RETURNS TABLE (reservations bigint, acts bigint, events bigint, locks bigint) LANGUAGE sql AS $$
