@@ -23,6 +23,8 @@ import (
 const (
 	checkTimeout = 60 * time.Second
 	connections  = sessions + 2
+
+	adminShutdown = "57P01"
 )
 
 type tally struct {
@@ -95,6 +97,16 @@ func falsified(history []porcupine.Operation, random *rand.Rand) []porcupine.Ope
 	return lie
 }
 
+// unforeseen counts the errors that are not of a session that was ended.
+func (t *tally) unforeseen() (n int) {
+	for code, count := range t.errors {
+		if code != "connection" && code != adminShutdown {
+			n += count
+		}
+	}
+	return n
+}
+
 func explain(history []porcupine.Operation, path string) string {
 	_, info := porcupine.CheckOperationsVerbose(model, history, checkTimeout)
 	if err := porcupine.VisualizePath(model, info, path); err != nil {
@@ -152,7 +164,8 @@ func run(conninfo, drawing string, histories int, seed int64) (bool, error) {
 	tap(wrong == 0 && all.ok > 0, 1, fmt.Sprintf("%d histories are linearizable, seat by seat", histories))
 	tap(alone == 0 && all.busy > 0, 2, "'busy' is said only while another call is on its way")
 	tap(lies > 0 && caught == lies, 3, fmt.Sprintf("the checker catches every falsified answer (%d of %d)", caught, lies))
-	return wrong == 0 && alone == 0 && caught == lies, nil
+	tap(all.unforeseen() == 0, 4, "nothing raises but the end of a session")
+	return wrong == 0 && alone == 0 && caught == lies && all.unforeseen() == 0, nil
 }
 
 func main() {

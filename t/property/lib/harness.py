@@ -21,9 +21,9 @@ _tests = 0
 _failed = 0
 
 
-def note(text):
+def note(text, stream=sys.stdout):
     for line in str(text).splitlines():
-        print("#", line, flush=True)
+        print("#", line, file=stream, flush=True)
 
 
 def ok(good, name, detail=None):
@@ -33,9 +33,9 @@ def ok(good, name, detail=None):
     _failed += not good
     print(f"{'ok' if good else 'not ok'} {_tests} - {name}", flush=True)
     if not good:
-        note(f"seed {SEED}: CONCERT_SEED={SEED}{' CONCERT_LONG=1' if LONG else ''} does it again")
+        note(f"seed {SEED}: CONCERT_SEED={SEED}{' CONCERT_LONG=1' if LONG else ''} does it again", sys.stderr)
         if detail is not None:
-            note(detail)
+            note(detail, sys.stderr)  # prove shows no other
     return good
 
 
