@@ -171,7 +171,7 @@ hall_reread(Hall *hall, const Reread *reread, TimestampTz now)
 	for (int i = 0; i < reread->count; i++)
 		rows[i].id = hall->seats[reread->seats[i]].id;
 	if (reread->count > 0)
-		store_read_seats(rows, reread->count, now, STORE_FIRST_LOOK);
+		store_read_seats(rows, reread->count, now, STORE_TO_NAME);
 	for (int i = 0; i < reread->count; i++)
 		hall_learn(hall, &rows[i]);
 	pfree(rows);

@@ -69,7 +69,7 @@ seat_is_free(const pg_uuid_t *id, TimestampTz now)
 
 	if (lock_is_taken(LOCK_SEAT, lock_name_uuid(id)))
 		return false;
-	store_read_seats(&seat, 1, now, STORE_FIRST_LOOK);
+	store_read_seats(&seat, 1, now, STORE_TO_NAME);
 	return seat.found && !seat.is_in_doubt && !(seat.is_blocked && seat.blocked_until > now) &&
 		!(seat.has_live && !(seat.is_pending && seat.expires_at <= now));
 }

@@ -104,31 +104,52 @@ seat_from_row(int row, const pg_uuid_t *id)
 	return seat;
 }
 
-void
-store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
+/* What the first look sees: no more than the reservation. */
+static void
+seat_forget_row(SeatRow *seat, const pg_uuid_t *date_id)
 {
-	pg_uuid_t  *ids;
+	seat->found = true;
+	seat->is_blocked = false;
+	if (!seat->has_live)
+		seat->date_id = *date_id;
+}
+
+static void
+store_spi_seats(SeatRow *seats, int count)
+{
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * count);
 	int			rows;
 
-	if (store_goes_direct())
-	{
-		store_direct_seats(seats, count, now, look);
-		return;
-	}
-	ids = palloc(sizeof(pg_uuid_t) * count);
 	for (int i = 0; i < count; i++)
 	{
 		ids[i] = seats[i].id;
-		seats[i] = (SeatRow){.id = ids[i]};
+		seats[i] = (SeatRow){.id = ids[i], .is_in_doubt = store_in_doubt(&ids[i])};
 	}
 	rows = plan_read(&find_seats, PLAN_ARGS(uuid_array_value(ids, count)));
 	for (int row = 0; row < rows; row++)
 	{
 		int			asked = plan_int32(row, COLUMN_ASKED);
 
+		bool		is_in_doubt = seats[asked].is_in_doubt;
+
 		seats[asked] = seat_from_row(row, &ids[asked]);
-		seats[asked].is_in_doubt = store_in_doubt(&ids[asked]);
+		seats[asked].is_in_doubt = is_in_doubt;
 	}
+}
+
+void
+store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
+{
+	pg_uuid_t	date_id = seats[0].date_id;
+
+	if (store_goes_direct())
+	{
+		store_direct_seats(seats, count, now, look);
+		return;
+	}
+	store_spi_seats(seats, count);
+	for (int i = 0; look == STORE_FIRST_LOOK && i < count; i++)
+		seat_forget_row(&seats[i], &date_id);
 }
 
 bool

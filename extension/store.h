@@ -59,13 +59,15 @@ typedef struct SeatRow
 extern bool store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules);
 
 /*
- * Fills in count seats, whose id is set, as they stand now. Of a seat that is taken at the time
- * now nothing but id, date and reservation need be set, and by the first look neither price nor
- * fence; what is not needed is not read.
+ * Fills in count seats, whose id is set, as they stand now. What is not needed is not read: of a
+ * seat that is taken at the time now nothing but id, date and reservation need be set. The first
+ * look need not see more than the reservations: a seat without one is taken for one of the date
+ * that its row names already. A look for naming what is refused needs neither price nor fence.
  */
 typedef enum StoreLook
 {
 	STORE_FIRST_LOOK,
+	STORE_TO_NAME,
 	STORE_WHOLE
 } StoreLook;
 

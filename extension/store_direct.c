@@ -186,15 +186,18 @@ seat_read_row(SeatRow *seat, Snapshot snapshot)
 static void
 seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now, StoreLook look)
 {
-	*seat = (SeatRow){.id = seat->id};
+	*seat = (SeatRow){.id = seat->id, .date_id = seat->date_id};
 	seat_read_reservation(seat);
+	seat->found = look == STORE_FIRST_LOOK;
+	if (seat->found)
+		return;
 	if (seat->has_live && !seat->is_in_doubt && !(seat->is_pending && seat->expires_at <= now))
 	{
 		seat->found = true;
 		return;
 	}
 	seat->found = seat_read_row(seat, snapshot);
-	if (!seat->found || look == STORE_FIRST_LOOK)
+	if (!seat->found || look == STORE_TO_NAME)
 		return;
 	section_read(section, &seat->section_id, snapshot);
 	seat->found = section->lives;

@@ -104,7 +104,7 @@ seat_read_concession(SeatChoice *seat)
 {
 	SeatRow    *row = &seat->row;
 
-	if (seat->concession != NULL && seat->reason == REASON_NONE &&
+	if (seat->concession != NULL &&
 		!store_read_concession(&row->section_id, seat->concession, &row->price))
 		error_unknown_concession(seat->concession, &row->section_id);
 }
@@ -117,7 +117,10 @@ taking_probe(Taking *taking, StoreLook look)
 	bool		all = true;
 
 	for (int i = 0; i < taking->count; i++)
+	{
 		rows[i].id = taking->seats[i].row.id;
+		rows[i].date_id = taking->date_id;
+	}
 	store_read_seats(rows, taking->count, taking->now, look);
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -125,10 +128,10 @@ taking_probe(Taking *taking, StoreLook look)
 
 		seat->row = rows[i];
 		seat->reason = taking_judge_seat(seat, taking);
-		if (look == STORE_WHOLE)
-			seat_read_concession(seat);
 		all = all && seat->reason == REASON_NONE;
 	}
+	for (int i = 0; all && look == STORE_WHOLE && i < taking->count; i++)
+		seat_read_concession(&taking->seats[i]);
 	pfree(rows);
 	return all;
 }
@@ -278,6 +281,8 @@ taking_decide(Taking *taking)
 	if (reason != REASON_NONE)
 		return reason;
 	all_free = taking_probe(taking, STORE_FIRST_LOOK);
+	if (!all_free && taking->count > 1)
+		all_free = taking_probe(taking, STORE_TO_NAME);
 	if (all_free)
 		waited = lock_wait(LOCK_USER_LIMIT,
 						   lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
