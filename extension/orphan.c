@@ -62,8 +62,8 @@ row_read(const Taking *taking, int number)
 }
 
 /* Whoever has its lock may be taking it. */
-static bool
-seat_is_free(const pg_uuid_t *id, TimestampTz now)
+bool
+orphan_seat_is_free(const pg_uuid_t *id, TimestampTz now)
 {
 	SeatRow seat = {.id = *id};
 
@@ -83,7 +83,7 @@ row_is_free(Row *row, int n)
 	if (seat->choice != NULL)
 		return false;
 	if (!seat->is_read)
-		seat->is_free = seat_is_free(&seat->id, row->taking->now);
+		seat->is_free = orphan_seat_is_free(&seat->id, row->taking->now);
 	seat->is_read = true;
 	return seat->is_free;
 }

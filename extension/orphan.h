@@ -20,4 +20,7 @@
  */
 extern Reason orphan_judge(Taking *taking);
 
+/* Whether the rule counts the seat as free. */
+extern bool orphan_seat_is_free(const pg_uuid_t *id, TimestampTz now);
+
 #endif /* CONCERT_ORPHAN_H */

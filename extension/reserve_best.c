@@ -7,7 +7,7 @@
  * seats that somebody is at work on are passed over, nobody waits for them.
  */
 #include "best.h"
-#include "taking.h"
+#include "orphan.h"
 
 #include "errors.h"
 #include "request.h"
@@ -140,6 +140,68 @@ best_reload(BestCall *call)
 }
 
 /*
+ * Passes over what the orphan rule sees as taken in the run of a refused seat, and the hall does
+ * not: seats in somebody's open transaction. True when there was any.
+ */
+static bool
+best_look_around(BestCall *call, int seat)
+{
+	const Hall *hall = call->hall;
+	bool		found = false;
+	int			n = seat;
+
+	while (n > 0 && hall_bit(hall->linked, n - 1) && hall_bit(call->usable, n - 1))
+		n--;
+	for (bool is_linked = true; is_linked && hall_bit(call->usable, n); n++)
+	{
+		is_linked = hall_bit(hall->linked, n);
+		if (!orphan_seat_is_free(&hall->seats[n].id, call->taking.now))
+		{
+			hall_set_bit(call->usable, n, false);
+			found = true;
+		}
+	}
+	return found;
+}
+
+/*
+ * Seats refused by the orphan rule: as a rule the hall did not know what is taken beside them.
+ * Where it did, the rule was judged for the first time under the locks, and they are passed over.
+ */
+static void
+best_learn_orphans(BestCall *call)
+{
+	const Taking *taking = &call->taking;
+	bool		  found = false;
+
+	for (int i = 0; i < taking->count; i++)
+		if (taking->seats[i].reason == REASON_ORPHAN)
+		{
+			call->met_orphan = true;
+			if (best_look_around(call, hall_find(call->hall, &taking->seats[i].row.id)))
+				found = true;
+		}
+	call->met_busy = call->met_busy || found;
+	for (int i = 0; i < taking->count && !found; i++)
+		if (taking->seats[i].reason == REASON_ORPHAN)
+			hall_set_bit(call->usable, hall_find(call->hall, &taking->seats[i].row.id), false);
+}
+
+/* What stood in the way of one seat; true when the hall named one that there is not. */
+static bool
+best_learn_seat(BestCall *call, const SeatChoice *seat)
+{
+	hall_set_bit(call->usable, hall_find(call->hall, &seat->row.id), false);
+	if (seat->reason == REASON_BUSY)
+		call->met_busy = true;
+	else if (seat->row.found && seat->reason != REASON_OTHER_DATE)
+		hall_learn(call->hall, &seat->row);
+	else
+		return true;
+	return false;
+}
+
+/*
  * Takes note of what stood in the way of the seats chosen. True when there was such a seat, so
  * that others may be chosen; false when it was a rule for the call as a whole.
  */
@@ -149,21 +211,16 @@ best_learn(BestCall *call)
 	bool is_unknown = false;
 	bool refused = false;
 
+	best_learn_orphans(call);
 	for (int i = 0; i < call->taking.count; i++)
 	{
 		const SeatChoice *seat = &call->taking.seats[i];
-		int				  n = hall_find(call->hall, &seat->row.id);
 
 		if (seat->reason == REASON_NONE)
 			continue;
 		refused = true;
-		if (seat->reason == REASON_UNKNOWN || seat->reason == REASON_OTHER_DATE)
+		if (seat->reason != REASON_ORPHAN && best_learn_seat(call, seat))
 			is_unknown = true;
-		else if (seat->reason != REASON_BUSY && seat->reason != REASON_ORPHAN)
-			hall_learn(call->hall, &seat->row);
-		call->met_busy = call->met_busy || seat->reason == REASON_BUSY;
-		call->met_orphan = call->met_orphan || seat->reason == REASON_ORPHAN;
-		hall_set_bit(call->usable, n, false);
 	}
 	if (is_unknown && !call->is_reloaded)
 		best_reload(call);

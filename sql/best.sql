@@ -66,6 +66,10 @@ SELECT pg_temp.strictly(:'house', 4, ARRAY[:'apart']::uuid[]);
 SELECT concert.create_section(:'house', 'Stairs', 100) AS stairs \gset
 SELECT concert.add_seats(:'house', :'stairs', 51, ARRAY[1,2,3]) + concert.add_seats(:'house', :'stairs', 52, ARRAY[4,5,6]) AS added;
 SELECT pg_temp.strictly(:'house', 4, ARRAY[:'stairs']::uuid[]);
+-- it is the groups that must overlap, not the runs that they are cut from
+SELECT concert.create_section(:'house', 'Ledge', 100) AS ledge \gset
+SELECT concert.add_seats(:'house', :'ledge', 81, ARRAY[1,2,3]) + concert.add_seats(:'house', :'ledge', 82, ARRAY[3,4,5]) AS added;
+SELECT pg_temp.best(concert.reserve_best(:'house', 4, gen_random_uuid(), ARRAY[:'ledge']::uuid[]));
 -- split, only if the caller allows it, into groups of at least two
 SELECT pg_temp.strictly(:'house', 4, ARRAY[:'stairs']::uuid[], split => true);
 SELECT pg_temp.strictly(:'house', 2, ARRAY[:'stairs']::uuid[], split => true);

@@ -56,9 +56,12 @@ my $runs = <<'END';
 	 GROUP BY s.section_id, row, island)
 END
 
-# Nobody cancels here: who was refused for good was so by what is left now.
+# A third of the rows' seats, here and there, are not for sale: what is left are short runs.
+value("SELECT (concert.block_seats(array_agg(seat_id), 'stage')).ok FROM hall, concert.seat_map(date) WHERE section_id = seated AND md5(label) < '6'");
+
+# Nobody cancels here, and nobody wants a single seat: who was refused for good was so by what is left now.
 storm('sale', '--client=16 --transactions=60', <<'END');
-\set count random(1, 4)
+\set count random(2, 4)
 \set standing random(0, 2)
 \set strict random(0, 3)
 \set split random(0, 1)
@@ -69,7 +72,7 @@ FROM (SELECT date, CASE WHEN :standing = 0 THEN standing ELSE seated END AS sect
 END
 is(value("SELECT string_agg(DISTINCT reason, ' ' ORDER BY reason) FROM answer WHERE NOT ok AND reason <> 'busy'"), 'held',
 	'the sale ended in refusals, for seats that are held');
-is(value("SELECT count(DISTINCT step) FROM answer WHERE ok"), '5', 'all steps were needed');
+cmp_ok(value("SELECT count(DISTINCT step) FROM answer WHERE ok"), '>=', 3, 'several steps were needed');
 is(value("SELECT sum(count) FROM answer WHERE ok"), value('SELECT count(*) FROM concert.reservation'),
 	'as many seats as were promised are reserved');
 is(value(<<END), '0', 'no block is left that would have fitted somebody refused');

@@ -5,7 +5,7 @@
 # plain reserve() of four known seats side by side in the same house: the median latency in microseconds of so many calls,
 # all of which take four seats. A round is a number of calls, not a time, so that the house does not fill: SECONDS_PER_ROUND
 # has no effect. What a run reserved is taken away after it. Each client is first refused once, for seats that there are
-# not: that reads the hall, and with the pause after it counts in no median.
+# not, which reads the hall; then all wait for each other. That call counts in no median.
 readonly HOUSES=(empty half nearly_sold)
 
 contestants=(known_empty best_empty known_half best_half known_nearly_sold best_nearly_sold)
@@ -32,7 +32,7 @@ contest_measure()
 	rm -f "$work"/latency.*
 	(cd "$work" && "$bin/pgbench" --no-vacuum --protocol=prepared --client="$clients" --jobs=2 --transactions=$((calls + 1)) \
 		--log --log-prefix=latency --file="$bench/best/$what.pgbench" --define=date="$date" --define=clients="$clients" \
-		--define=i=-1 --define=chunk_prefix="${date:0:8}" "$conninfo" >"$work/pgbench.log" 2>&1) ||
+		--define=i=-1 --define=begin=$(($(date +%s) + 5)) --define=chunk_prefix="${date:0:8}" "$conninfo" >"$work/pgbench.log" 2>&1) ||
 		{ cat "$work/pgbench.log" >&2; give_up "$what failed"; }
 	refused=$(sql -v date="$date" -f "$bench/best/refused.sql")
 	[[ -z $refused ]] || give_up "$1: refused although seats were left: $refused"
