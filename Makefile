@@ -43,6 +43,7 @@ packages: ## install the Debian packages that building and testing need
 	@scripts/install-packages
 
 stage: packages ## install both halves below build/stage, for the tests and the demo
+	@mkdir -p build
 	@$(MAKE) --no-print-directory install DESTDIR=$(TOP)/build/stage >build/stage.log 2>&1 || \
 		{ cat build/stage.log; exit 1; }
 

@@ -4,8 +4,8 @@
  * the tables' own (guard.c). What the two functions add to a bare UPDATE: a seat is locked before
  * its row, and a pending reservation whose time is over, which reads as free, is ended.
  *
- * Locks: a seat as reserving does, before its row and waiting; the row (FOR UPDATE); the booking
- * of an expired pending (tried); the parent's row (FOR KEY SHARE); the outbox key.
+ * Locks: the booking of an expired pending, then a seat as reserving does, both waiting and before
+ * the row; the row (FOR UPDATE); the parent's row (FOR KEY SHARE); the outbox key.
  */
 #include "deletable.h"
 
@@ -87,6 +87,7 @@ static SavedPlan find_expired = PLAN(
 
 static Deletable *deletable_argument(FunctionCallInfo fcinfo);
 static void deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live);
+static void seat_lock_expired(const pg_uuid_t *seat_id);
 static void seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now);
 static void deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id);
 
@@ -179,6 +180,8 @@ concert_soft_delete(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("concert.soft_delete()");
 	plan_begin();
+	if (deletable == deletable_seat)
+		seat_lock_expired(id);
 	deletable_lock(deletable, id, true);
 	now = GetCurrentTimestamp();
 	if (deletable == deletable_seat)
@@ -227,16 +230,34 @@ deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live)
 		error_unknown_object(live ? deletable->kind : psprintf("deleted %s", deletable->kind), id);
 }
 
-/* One whose booking somebody is at work on stays, and the guard refuses the deletion. */
+static bool
+seat_find_expired(const pg_uuid_t *seat_id, TimestampTz now, pg_uuid_t *ret_booking_id)
+{
+	if (plan_read(&find_expired, PLAN_ARGS(uuid_value(seat_id),
+										   value(TimestampTzGetDatum(now)))) == 0)
+		return false;
+	*ret_booking_id = plan_uuid(0, 0);
+	return true;
+}
+
+/* The booking's lock stands before the seat's, and whoever takes the seat down may wait for it. */
+static void
+seat_lock_expired(const pg_uuid_t *seat_id)
+{
+	pg_uuid_t	booking_id;
+
+	if (seat_find_expired(seat_id, GetCurrentTimestamp(), &booking_id))
+		(void) lock_wait(LOCK_BOOKING, lock_name_uuid(&booking_id));
+}
+
+/* One that is another booking's by now, at work, stays: the guard refuses the deletion. */
 static void
 seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now)
 {
 	pg_uuid_t	booking_id;
 
-	if (plan_read(&find_expired, PLAN_ARGS(uuid_value(seat_id),
-										   value(TimestampTzGetDatum(now)))) == 0)
+	if (!seat_find_expired(seat_id, now, &booking_id))
 		return;
-	booking_id = plan_uuid(0, 0);
 	if (lock_try(LOCK_BOOKING, lock_name_uuid(&booking_id)))
 		booking_retire_seats(seat_id, 1, now, NULL);
 }
