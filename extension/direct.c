@@ -43,6 +43,7 @@ typedef struct Inserter
 typedef struct TableEntry
 {
 	bool		known;
+	uint64		generation;
 	Oid			oid;
 	bool		readable;
 	bool		insertable;
@@ -116,7 +117,10 @@ direct_forget(Datum arg, Oid relation)
 {
 	for (int i = 0; i < DIRECT_TABLES; i++)
 		if (relation == InvalidOid || relation == tables[i].oid)
+		{
 			tables[i].known = false;
+			tables[i].generation++;
+		}
 	for (int i = 0; i < DIRECT_INDEXES; i++)
 		if (relation == InvalidOid || relation == index_oids[i])
 			index_oids[i] = InvalidOid;
@@ -264,6 +268,13 @@ bool
 direct_is_readable(DirectTable table)
 {
 	return settings_direct_access && table_entry(table)->readable;
+}
+
+uint64
+direct_generation(DirectTable table)
+{
+	AcceptInvalidationMessages();
+	return table_entry(table)->generation;
 }
 
 Snapshot

@@ -78,6 +78,15 @@ extern Oid	direct_table_oid(DirectTable table);
 /* Whether the table may be read directly. */
 extern bool direct_is_readable(DirectTable table);
 
+/*
+ * What a backend keeps of a table's rows is good as long as this number stays the same. It changes
+ * with the table's definition and, where the trigger forget_kept() stands on the table, with every
+ * statement that changes its rows: the news comes with the commit, before whoever committed can
+ * tell anybody, and is taken in by this call. Nothing may be kept at SERIALIZABLE, which has to
+ * know of every read.
+ */
+extern uint64 direct_generation(DirectTable table);
+
 /* The latest snapshot, with what this transaction did; to be unregistered by the caller. */
 extern Snapshot direct_snapshot(void);
 

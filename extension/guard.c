@@ -36,10 +36,12 @@
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(concert_refuse_delete);
 PG_FUNCTION_INFO_V1(concert_refuse_change);
+PG_FUNCTION_INFO_V1(concert_forget_kept);
 PG_FUNCTION_INFO_V1(concert_guard_change);
 
 /* The table from which guard_purge() is removing rows; NULL otherwise. */
@@ -170,6 +172,16 @@ concert_refuse_change(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	error_history_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
 						  guard_hint(trigger));
+}
+
+/* Every backend forgets what it keeps of the table's rows (direct.h) once this is committed. */
+Datum
+concert_forget_kept(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = guard_trigger(fcinfo);
+
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
 }
 
 void

@@ -19,6 +19,7 @@
 #include "lock.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -146,16 +147,14 @@ concert_outbox_stamp(PG_FUNCTION_ARGS)
 }
 
 static OutboxState
-outbox_direct_state(void)
+outbox_read_state(const char *stamp)
 {
-	const char *stamp = outbox_stamp();
 	OutboxState state = {0};
 	bool		is_own = false;
 	int			rows = 0;
-	Snapshot	snapshot;
+	Snapshot	snapshot = direct_snapshot();
 	DirectScan	scan;
 
-	snapshot = direct_snapshot();
 	direct_scan_begin(&scan, DIRECT_OUTBOX_STATE_STAMP, snapshot, NULL, 0);
 	for (; direct_scan_next(&scan, ForwardScanDirection); rows++)
 	{
@@ -172,6 +171,30 @@ outbox_direct_state(void)
 		error_outbox_reset_needed();
 	state.reset_needed = rows > 1 || !is_own;
 	return state;
+}
+
+/*
+ * The table's lock is kept until the transaction ends: outbox_reset(), which changes the lanes,
+ * waits for it, so that no event goes where its key no longer belongs.
+ */
+static OutboxState
+outbox_direct_state(void)
+{
+	static OutboxState kept;
+	static uint64 kept_generation;
+	static bool is_kept = false;
+	uint64		generation;
+
+	LockRelationOid(direct_table_oid(DIRECT_OUTBOX_STATE), AccessShareLock);
+	generation = direct_generation(DIRECT_OUTBOX_STATE);
+	if (!is_kept || kept_generation != generation || IsolationIsSerializable())
+	{
+		is_kept = false;
+		kept = outbox_read_state(outbox_stamp());
+		kept_generation = generation;
+		is_kept = true;
+	}
+	return kept;
 }
 
 OutboxState

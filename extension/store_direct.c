@@ -3,13 +3,20 @@
  * What taking seats reads, by index scans; see store.h.
  *
  * A seat's live reservation is looked for under a dirty snapshot, which also tells of
- * transactions that are still open; all else under the latest snapshot.
+ * transactions that are still open; all else under the latest snapshot. Dates and sections, which
+ * every sale reads and hardly anything changes, are kept by the backend until they do
+ * (direct_generation()).
  */
 #include "store_direct.h"
 
+#include "access/xact.h"
 #include "direct.h"
+#include "lock.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+
+#define DATES_KEPT_MAX 16
+#define SECTIONS_KEPT_MAX 128
 
 /* Columns of the tables, as their install pieces have them. */
 enum
@@ -61,15 +68,14 @@ store_goes_direct(void)
 	return true;
 }
 
-bool
-store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
+static bool
+date_read(const pg_uuid_t *date_id, DateRules *ret_rules)
 {
 	Snapshot	snapshot = direct_snapshot();
 	DirectScan	scan;
 	bool		lives = row_find(&scan, DIRECT_CONCERT_DATE_ID, snapshot, date_id, DATE_DELETED);
 
 	if (lives)
-	{
 		*ret_rules = (DateRules){
 			.sale_opens_at = direct_int64(&scan, DATE_SALE_OPENS),
 			.sale_closes_at = direct_int64(&scan, DATE_SALE_CLOSES),
@@ -82,10 +88,37 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 			.orphan_relaxed_at = direct_int64(&scan, DATE_STARTS) -
 				direct_int32(&scan, DATE_ORPHAN_RELAX_HOURS) * USECS_PER_HOUR,
 		};
-	}
 	direct_scan_end(&scan);
 	UnregisterSnapshot(snapshot);
 	return lives;
+}
+
+/* The number is taken before the row is read: a change in between is met by the next call. */
+bool
+store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
+{
+	static struct
+	{
+		bool		is_set;
+		uint64		generation;
+		pg_uuid_t	id;
+		DateRules	rules;
+	}			kept[DATES_KEPT_MAX];
+	int			place = (int) (lock_name_uuid(date_id) % DATES_KEPT_MAX);
+	uint64		generation = direct_generation(DIRECT_CONCERT_DATE);
+
+	if (!kept[place].is_set || kept[place].generation != generation || IsolationIsSerializable() ||
+		uuid_compare(&kept[place].id, date_id) != 0)
+	{
+		kept[place].is_set = false;
+		if (!date_read(date_id, &kept[place].rules))
+			return false;
+		kept[place].id = *date_id;
+		kept[place].generation = generation;
+		kept[place].is_set = true;
+	}
+	*ret_rules = kept[place].rules;
+	return true;
 }
 
 /*
@@ -132,34 +165,54 @@ store_in_doubt(const pg_uuid_t *seat_id)
 	return seat.is_in_doubt;
 }
 
-/* The seats of one call are mostly of one section: the last one read is kept. */
 typedef struct SectionRow
 {
+	bool		is_set;
+	uint64		generation;
 	pg_uuid_t	id;
-	bool		known;
 	bool		lives;
 	int64		price;
 	char		currency[4];
 } SectionRow;
 
-static void
-section_read(SectionRow *section, const pg_uuid_t *id, Snapshot snapshot)
+static SectionRow
+section_read(const pg_uuid_t *id, Snapshot snapshot)
 {
+	SectionRow	section = {.id = *id};
 	DirectScan	scan;
 
-	if (section->known && uuid_compare(&section->id, id) == 0)
-		return;
-	*section = (SectionRow){.id = *id, .known = true};
-	section->lives = row_find(&scan, DIRECT_SECTION_ID, snapshot, id, SECTION_DELETED);
-	if (section->lives)
+	section.lives = row_find(&scan, DIRECT_SECTION_ID, snapshot, id, SECTION_DELETED);
+	if (section.lives)
 	{
 		bool		isnull;
 
-		section->price = direct_int64(&scan, SECTION_PRICE);
+		section.price = direct_int64(&scan, SECTION_PRICE);
 		text_to_cstring_buffer(DatumGetTextPP(direct_datum(&scan, SECTION_CURRENCY, &isnull)),
-							   section->currency, sizeof(section->currency));
+							   section.currency, sizeof(section.currency));
 	}
 	direct_scan_end(&scan);
+	return section;
+}
+
+static const SectionRow *
+section_find(const pg_uuid_t *id)
+{
+	static SectionRow kept[SECTIONS_KEPT_MAX];
+	SectionRow *section = &kept[lock_name_uuid(id) % SECTIONS_KEPT_MAX];
+	uint64		generation = direct_generation(DIRECT_SECTION);
+
+	if (!section->is_set || section->generation != generation || IsolationIsSerializable() ||
+		uuid_compare(&section->id, id) != 0)
+	{
+		Snapshot	snapshot = direct_snapshot();
+
+		section->is_set = false;
+		*section = section_read(id, snapshot);
+		UnregisterSnapshot(snapshot);
+		section->generation = generation;
+		section->is_set = true;
+	}
+	return section;
 }
 
 /* The seat's own row; false when it is not there or deleted. */
@@ -184,8 +237,10 @@ seat_read_row(SeatRow *seat, Snapshot snapshot)
 
 /* A live reservation proves its seat and the seat's date: nothing else of it matters any more. */
 static void
-seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now, StoreLook look)
+seat_read(SeatRow *seat, Snapshot snapshot, TimestampTz now, StoreLook look)
 {
+	const SectionRow *section;
+
 	*seat = (SeatRow){.id = seat->id, .date_id = seat->date_id};
 	seat_read_reservation(seat);
 	seat->found = look == STORE_FIRST_LOOK;
@@ -199,7 +254,7 @@ seat_read(SeatRow *seat, SectionRow *section, Snapshot snapshot, TimestampTz now
 	seat->found = seat_read_row(seat, snapshot);
 	if (!seat->found || look == STORE_TO_NAME)
 		return;
-	section_read(section, &seat->section_id, snapshot);
+	section = section_find(&seat->section_id);
 	seat->found = section->lives;
 	seat->price = section->price;
 	strlcpy(seat->currency, section->currency, sizeof(seat->currency));
@@ -209,10 +264,9 @@ void
 store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 {
 	Snapshot	snapshot = direct_snapshot();
-	SectionRow	section = {0};
 
 	for (int i = 0; i < count; i++)
-		seat_read(&seats[i], &section, snapshot, now, look);
+		seat_read(&seats[i], snapshot, now, look);
 	UnregisterSnapshot(snapshot);
 }
 

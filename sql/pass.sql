@@ -137,10 +137,10 @@ COPY (SELECT n || ' ' || repeat('11', 32) FROM generate_series(1, 3) AS n) TO :'
 SELECT pg_temp.why(:'queued', :'q1', :'ann', :'file') AS three_keys;
 COPY (SELECT repeat('# much ado', 1000)) TO :'file';
 SELECT pg_temp.why(:'queued', :'q1', :'ann', :'file') AS too_long;
-\set lock 'chmod 0 ' :file
+\set lock 'cat; chmod 0 ' :file
 COPY (SELECT '') TO PROGRAM :'lock';
 SELECT pg_temp.why(:'queued', :'q1', :'ann', :'file') AS unreadable;
-\set remove 'rm -f ' :file
+\set remove 'cat; rm -f ' :file
 COPY (SELECT '') TO PROGRAM :'remove';
 SELECT pg_temp.why(:'queued', :'q1', :'ann', :'file') AS gone;
 

@@ -55,3 +55,12 @@ CREATE FUNCTION concert.guard_change() RETURNS trigger
     AS 'MODULE_PATHNAME', 'concert_guard_change';
 COMMENT ON FUNCTION concert.guard_change() IS 'trigger: changes of ids and of deleted_at take the locks of reserving; TK007, TK015';
 REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;
+
+-- forget_kept() stands on tables whose rows backends keep, because every sale reads them and hardly
+-- anything changes them: a change makes them read again, from its commit on. Whoever changes such
+-- rows with triggers switched off must have sessions connect anew.
+CREATE FUNCTION concert.forget_kept() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'concert_forget_kept';
+COMMENT ON FUNCTION concert.forget_kept() IS 'trigger: backends forget what they keep of the table''s rows';
+REVOKE ALL ON FUNCTION concert.forget_kept() FROM PUBLIC;

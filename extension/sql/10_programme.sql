@@ -113,6 +113,11 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.section
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
+CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.concert_date
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.section
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+
 -- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. What is
 -- deleted, restored or gets another id has its act in the history, and a seat its event, whoever did it. Every
 -- foreign key is ON UPDATE CASCADE: a changed id goes on into what hangs on the row, a seat's and a date's

@@ -113,6 +113,9 @@ $$;
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.outbox_skipped
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
 
+CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+
 -- Internal: the stamp of this database's outbox, and the lane of a key.
 CREATE FUNCTION concert.outbox_stamp() RETURNS text
     LANGUAGE c STABLE
