@@ -2,6 +2,10 @@
 /* Building jsonb part by part; see json.h. */
 #include "json.h"
 
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/numeric.h"
 
 static void
@@ -112,6 +116,62 @@ json_append_int64(Json *json, int64 number)
 	JsonbValue	item = {.type = jbvNumeric, .val.numeric = int64_to_numeric(number)};
 
 	json_push(json, WJB_ELEM, &item);
+}
+
+static JsonbValue
+json_timestamp(TimestampTz time)
+{
+	char	   *text = palloc(MAXDATELEN + 1);
+
+	JsonEncodeDateTime(text, TimestampTzGetDatum(time), TIMESTAMPTZOID, NULL);
+	return json_string(text);
+}
+
+static JsonbValue
+json_jsonb(Jsonb *jsonb)
+{
+	return (JsonbValue){
+		.type = jbvBinary,
+		.val.binary = {.data = &jsonb->root, .len = VARSIZE(jsonb) - VARHDRSZ},
+	};
+}
+
+static JsonbValue
+json_value(NullableDatum datum, Oid type)
+{
+	if (datum.isnull)
+		return (JsonbValue){.type = jbvNull};
+	switch (type)
+	{
+		case BOOLOID:
+			return (JsonbValue){.type = jbvBool, .val.boolean = DatumGetBool(datum.value)};
+		case INT8OID:
+			return (JsonbValue){
+				.type = jbvNumeric, .val.numeric = int64_to_numeric(DatumGetInt64(datum.value))
+			};
+		case TEXTOID:
+			return json_string(TextDatumGetCString(datum.value));
+		case UUIDOID:
+			return json_string(uuid_text(DatumGetUUIDP(datum.value)));
+		case TIMESTAMPTZOID:
+			return json_timestamp(DatumGetTimestampTz(datum.value));
+		case JSONBOID:
+			return json_jsonb(DatumGetJsonbP(datum.value));
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("an answer of concert has a column of type %u", type)));
+	}
+	pg_unreachable();
+}
+
+void
+json_add_datum(Json *json, const char *name, NullableDatum datum, Oid type)
+{
+	JsonbValue	item = json_value(datum, type);
+
+	json_add_name(json, name);
+	json_push(json, WJB_VALUE, &item);
 }
 
 Jsonb *

@@ -28,6 +28,9 @@ extern void json_add_uuid_or_null(Json *json, const char *name, const pg_uuid_t 
 extern void json_add_int64(Json *json, const char *name, int64 number);
 extern void json_add_bool(Json *json, const char *name, bool flag);
 
+/* A value of one of the types that answers have; any other is an error (XX000). */
+extern void json_add_datum(Json *json, const char *name, NullableDatum datum, Oid type);
+
 /* The name of a member whose value is an object or an array, begun next. */
 extern void json_add_name(Json *json, const char *name);
 

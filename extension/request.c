@@ -9,13 +9,13 @@
 #include "common/cryptohash.h"
 #include "direct.h"
 #include "errors.h"
+#include "executor/executor.h"
+#include "json.h"
 #include "lock.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgrprotos.h"
-#include "utils/json.h"
-#include "utils/jsonb.h"
 #include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 #define REQUEST_TABLES 4
 #define REQUEST_KEPT_DAYS 7
@@ -131,9 +131,23 @@ request_find_direct(const NullableDatum *key, bytea **ret_digest, Datum *ret_res
 static Datum
 request_result(Datum answer)
 {
-	text	   *json = DatumGetTextPP(DirectFunctionCall1(row_to_json, answer));
+	HeapTupleHeader row = DatumGetHeapTupleHeader(answer);
+	TupleDesc	columns = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), -1);
+	Json		result = {0};
 
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(json)));
+	json_begin_object(&result);
+	for (int i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(columns, i);
+		NullableDatum datum;
+
+		datum.value = GetAttributeByNum(row, i + 1, &datum.isnull);
+		json_add_datum(&result, NameStr(column->attname), datum, column->atttypid);
+	}
+	json_end_object(&result);
+	answer = JsonbPGetDatum(json_finish(&result));
+	ReleaseTupleDesc(columns);
+	return answer;
 }
 
 /* Copies the digest and the result of an answer that is kept, whichever part of the ring has it. */
