@@ -173,6 +173,7 @@ concert_cancel(PG_FUNCTION_ARGS)
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
 	};
 
+	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	cancelling.booking_id = PG_GETARG_UUID_P(0);
 	cancelling.user_id = PG_GETARG_UUID_P(1);

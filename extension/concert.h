@@ -61,6 +61,12 @@ extern int	settings_retention_days;
 
 extern void settings_define(void);
 
+/*
+ * version.c: the first thing that a function asks which older objects may call with fewer arguments
+ * or on tables of another shape.
+ */
+extern void version_require(void);
+
 /* arguments.c: a NULL where none is allowed is 22004 and names the argument. */
 extern void argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
 extern char *argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);

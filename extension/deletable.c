@@ -178,6 +178,7 @@ concert_soft_delete(PG_FUNCTION_ARGS)
 	pg_uuid_t  *id = PG_GETARG_UUID_P(1);
 	TimestampTz now;
 
+	version_require();
 	PreventCommandIfReadOnly("concert.soft_delete()");
 	plan_begin();
 	if (deletable == deletable_seat)

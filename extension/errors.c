@@ -204,6 +204,16 @@ error_layout_refused(const char *where, const char *problem)
 }
 
 void
+error_update_needed(const char *objects)
+{
+	ereport(ERROR,
+			(error_code(ERROR_UPDATE_NEEDED),
+			 errmsg("library of concert is of version %s, its objects are of %s", CONCERT_VERSION,
+					objects == NULL ? "none" : objects),
+			 errhint("Run ALTER EXTENSION concert UPDATE; where that was done, connect anew.")));
+}
+
+void
 error_balance_overflow(int64 balance, int64 amount)
 {
 	ereport(ERROR,

@@ -27,6 +27,7 @@ extern void error_event_id_refused(const pg_uuid_t *id) pg_attribute_noreturn();
 extern void error_cursor_backwards(int lane) pg_attribute_noreturn();
 extern void error_snapshot_too_old(const char *function) pg_attribute_noreturn();
 extern void error_layout_refused(const char *where, const char *problem) pg_attribute_noreturn();
+extern void error_update_needed(const char *objects) pg_attribute_noreturn();
 extern void error_balance_overflow(int64 balance, int64 amount) pg_attribute_noreturn();
 
 #endif							/* CONCERT_ERRORS_H */

@@ -117,6 +117,7 @@ concert_pay(PG_FUNCTION_ARGS)
 	Request		request;
 	Datum		answer;
 
+	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	request_init(&request, "pay", &replay_pay, key, PG_GETARG_UUID_P(1),
 				 uuid_text(PG_GETARG_UUID_P(0)));

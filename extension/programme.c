@@ -138,6 +138,7 @@ concert_create_concert_date(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	NullableDatum columns[15];
 
+	version_require();
 	programme_check_date(fcinfo);
 	programme_check_window(fcinfo);
 	for (int i = 0; i < lengthof(columns); i++)
@@ -176,6 +177,7 @@ concert_create_section(PG_FUNCTION_ARGS)
 	char	   *kind;
 	pg_uuid_t	concert_id;
 
+	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	kind = argument_text(fcinfo, 4, "kind", NAME_CHARS_MAX);
 	if (strcmp(kind, "seated") != 0 && strcmp(kind, "standing") != 0)

@@ -331,6 +331,7 @@ concert_extend(PG_FUNCTION_ARGS)
 	TimestampTz now;
 	Reason		reason;
 
+	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	seconds = PG_GETARG_INT32(2);
 	if (seconds < 1 || seconds > PENDING_SECONDS_MAX)
@@ -384,6 +385,7 @@ concert_expire(PG_FUNCTION_ARGS)
 	int			expired = 0;
 	int			max_rows;
 
+	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	max_rows = PG_GETARG_INT32(0);
 	if (max_rows < 1 || max_rows > EXPIRE_ROWS_MAX)

@@ -102,6 +102,7 @@ concert_reserve(PG_FUNCTION_ARGS)
 	Request		request;
 	Datum		answer;
 
+	version_require();
 	reserve_read_arguments(fcinfo, 8, &taking);
 	taking.correlation_id = argument_optional_text(fcinfo, 7, "correlation_id", KEY_CHARS_MAX);
 	request_init(&request, "reserve", &replay_reserve, key, &taking.user_id,

@@ -161,6 +161,7 @@ concert_add_seats(PG_FUNCTION_ARGS)
 	int			count;
 	int			added;
 
+	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	row = PG_GETARG_INT32(2);
 	if (row < 1 || row > GRID_MAX)
@@ -337,6 +338,7 @@ concert_block_seats(PG_FUNCTION_ARGS)
 	char	   *reason = argument_text(fcinfo, 1, "reason", NAME_CHARS_MAX);
 	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
 
+	version_require();
 	if (!PG_ARGISNULL(2) && TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
 		error_invalid("until", timestamptz_to_str(PG_GETARG_TIMESTAMPTZ(2)), "a finite time");
 	return seat_change_blocks(fcinfo, &block_seats, "blocked", reason,
@@ -348,6 +350,7 @@ concert_unblock_seats(PG_FUNCTION_ARGS)
 {
 	char	   *correlation_id = argument_optional_text(fcinfo, 1, "correlation_id", KEY_CHARS_MAX);
 
+	version_require();
 	return seat_change_blocks(fcinfo, &unblock_seats, "unblocked", NULL, null_value(),
 							  correlation_id);
 }

@@ -24,6 +24,7 @@
 	X(CURSOR_BACKWARDS, "TK012", "an outbox cursor that would move backwards") \
 	X(SNAPSHOT_TOO_OLD, "TK013", "rotation inside a transaction that keeps one snapshot") \
 	X(LAYOUT_REFUSED, "TK014", "a layout that cannot be imported or copied; the message says where") \
-	X(RESTORE_REFUSED, "TK015", "restoring something whose parent is deleted or whose name is taken")
+	X(RESTORE_REFUSED, "TK015", "restoring something whose parent is deleted or whose name is taken") \
+	X(UPDATE_NEEDED, "TK016", "objects of another version than the library")
 
 #endif							/* CONCERT_SQLSTATE_H */

@@ -1,0 +1,814 @@
+-- SPDX-License-Identifier: PostgreSQL
+-- concert: from 0.1.0 to 0.2.0. What the objects are for is said in extension/sql/; afterwards they are, catalog for
+-- catalog, those of a fresh install. Every table keeps its rows; sellers wait until this is committed.
+\echo Use "ALTER EXTENSION concert UPDATE" to load this file. \quit
+
+-- Functions that take more arguments, or return more, are made anew. Objects that depend on one stop the update
+-- (2BP01); what was granted on one beside our own grants has to be granted again, and is named here.
+DO $$
+DECLARE
+    lost record;
+BEGIN
+    FOR lost IN
+        SELECT p.oid::pg_catalog.regprocedure AS function,
+               CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(granted.grantee) END AS grantee
+        FROM pg_catalog.unnest(ARRAY[
+                'concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer)',
+                'concert.create_section(uuid, text, bigint, text, text)',
+                'concert.add_seats(uuid, uuid, integer, integer[], text[])',
+                'concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text)',
+                'concert.cancel(uuid, uuid, text, text)',
+                'concert.concert_dates(uuid)'
+            ]::pg_catalog.regprocedure[]) AS made_anew (oid)
+        JOIN pg_catalog.pg_proc AS p ON p.oid = made_anew.oid
+        CROSS JOIN LATERAL (
+            SELECT grantee FROM pg_catalog.aclexplode(p.proacl)
+            EXCEPT SELECT a.grantee
+            FROM pg_catalog.pg_init_privs AS i, pg_catalog.aclexplode(i.initprivs) AS a
+            WHERE i.classoid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND i.objoid = p.oid) AS granted
+        ORDER BY 1, 2
+    LOOP
+        RAISE WARNING 'grant to % on function % is not kept', lost.grantee, lost.function
+            USING HINT = 'Grant it again on the function of the same name.';
+    END LOOP;
+END
+$$;
+
+-- Tables: new columns at the end, as in a fresh install.
+ALTER TABLE concert.concert_date
+    ADD COLUMN orphan_rule text NOT NULL DEFAULT 'off',
+    ADD COLUMN orphan_relax_fill_percent integer NOT NULL DEFAULT 100,
+    ADD COLUMN orphan_relax_hours integer NOT NULL DEFAULT 0,
+    ADD CONSTRAINT concert_date_orphan_rule CHECK (orphan_rule IN ('off', 'warn', 'enforce')),
+    ADD CONSTRAINT concert_date_orphan_relax_fill_percent CHECK (orphan_relax_fill_percent BETWEEN 1 AND 100),
+    ADD CONSTRAINT concert_date_orphan_relax_hours CHECK (orphan_relax_hours BETWEEN 0 AND 8760);
+
+ALTER TABLE concert.section
+    ADD COLUMN focal_row integer,
+    ADD COLUMN focal_col integer,
+    ADD CONSTRAINT section_focal CHECK ((focal_row IS NULL) = (focal_col IS NULL)),
+    ADD CONSTRAINT section_focal_row CHECK (focal_row BETWEEN 1 AND 1000000),
+    ADD CONSTRAINT section_focal_col CHECK (focal_col BETWEEN 1 AND 1000000);
+
+ALTER TABLE concert.seat
+    ADD COLUMN accessible boolean NOT NULL DEFAULT false;
+
+ALTER TABLE concert.reservation
+    ADD COLUMN concession text,
+    ADD CONSTRAINT reservation_expires_max CHECK (expires_at_max - created_at <= interval '900 seconds');
+
+-- Functions in C pin the search path themselves.
+ALTER FUNCTION concert.create_concert(text) RESET search_path;
+ALTER FUNCTION concert.block_seats(uuid[], text, timestamptz, text) RESET search_path;
+ALTER FUNCTION concert.unblock_seats(uuid[], text) RESET search_path;
+ALTER FUNCTION concert.soft_delete(text, uuid) RESET search_path;
+ALTER FUNCTION concert.request_rotate() RESET search_path;
+ALTER FUNCTION concert.extend(uuid, uuid, integer, text) RESET search_path;
+ALTER FUNCTION concert.expire(integer) RESET search_path;
+ALTER FUNCTION concert.charge_points(uuid, bigint, text, text, text, text, text) RESET search_path;
+ALTER FUNCTION concert.pay(uuid, uuid, text, text) RESET search_path;
+ALTER FUNCTION concert.emit(text, text, text, jsonb, jsonb) RESET search_path;
+ALTER FUNCTION concert.outbox_lanes() RESET search_path;
+ALTER FUNCTION concert.outbox_open(integer) RESET search_path;
+ALTER FUNCTION concert.outbox_read(integer, pg_snapshot, pg_snapshot, bigint, integer) RESET search_path;
+ALTER FUNCTION concert.outbox_ack(integer, bigint, pg_snapshot, pg_snapshot, bigint) RESET search_path;
+ALTER FUNCTION concert.outbox_skip(integer, uuid) RESET search_path;
+ALTER FUNCTION concert.outbox_rotate() RESET search_path;
+ALTER FUNCTION concert.outbox_reset() RESET search_path;
+ALTER FUNCTION concert.inbox_accept(text, uuid) RESET search_path;
+ALTER FUNCTION concert.inbox_rotate() RESET search_path;
+ALTER FUNCTION concert.issue_tickets(uuid, text, jsonb) RESET search_path;
+ALTER FUNCTION concert.record_point_charge(uuid, text, jsonb) RESET search_path;
+ALTER FUNCTION concert.lease_places(uuid, integer) RESET search_path;
+ALTER FUNCTION concert.record_admission(uuid, bigint, bigint, integer) RESET search_path;
+
+-- What has nothing to gain from being compiled.
+ALTER FUNCTION concert.seat_map(uuid) SET jit = off;
+ALTER FUNCTION concert.availability(uuid) SET jit = off;
+ALTER FUNCTION concert.lag() SET jit = off;
+
+-- The head.
+COMMENT ON FUNCTION concert.refuse_delete() IS 'trigger: DELETE and TRUNCATE raise TK005';
+
+CREATE FUNCTION concert.guard_change() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_guard_change';
+COMMENT ON FUNCTION concert.guard_change() IS 'trigger: changes of ids and of deleted_at take the locks of reserving; TK007, TK015';
+REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;
+
+-- The programme.
+CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concert
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
+
+CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concert_date
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
+
+CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.section
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
+
+CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
+
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
+    EXECUTE FUNCTION concert.guard_change();
+
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert_date
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at
+                       OR old.id <> new.id
+                       OR new.seats_per_user_max < old.seats_per_user_max)
+    EXECUTE FUNCTION concert.guard_change();
+
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.section
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at)
+    EXECUTE FUNCTION concert.guard_change();
+
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.seat
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id
+                       OR old.concert_date_id <> new.concert_date_id)
+    EXECUTE FUNCTION concert.guard_change();
+
+DROP FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer);
+CREATE FUNCTION concert.create_concert_date(
+    concert_id uuid, starts_at timestamptz, time_zone text DEFAULT 'UTC',
+    sale_opens_at timestamptz DEFAULT NULL, sale_closes_at timestamptz DEFAULT NULL,
+    pending_seconds integer DEFAULT 300, seats_per_user_max integer DEFAULT 4,
+    admission text DEFAULT 'open', admission_cap integer DEFAULT 500,
+    admission_rate integer DEFAULT 100, claim_seconds integer DEFAULT 30,
+    pass_seconds integer DEFAULT 600, orphan_rule text DEFAULT 'off',
+    orphan_relax_fill_percent integer DEFAULT 100, orphan_relax_hours integer DEFAULT 0) RETURNS uuid
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_create_concert_date';
+COMMENT ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer, text, integer, integer)
+    IS 'makes a date of a concert with the rules of its sale, returns its id';
+REVOKE ALL ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer, text, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, timestamptz, timestamptz, integer, integer, text, integer, integer, integer, integer, text, integer, integer) TO concert_admin;
+
+DROP FUNCTION concert.create_section(uuid, text, bigint, text, text);
+CREATE FUNCTION concert.create_section(concert_date_id uuid, name text, price bigint,
+    currency text DEFAULT 'PTS', kind text DEFAULT 'seated', focal_row integer DEFAULT NULL,
+    focal_col integer DEFAULT NULL) RETURNS uuid
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_create_section';
+COMMENT ON FUNCTION concert.create_section(uuid, text, bigint, text, text, integer, integer) IS 'makes a priced section of a date, returns its id';
+REVOKE ALL ON FUNCTION concert.create_section(uuid, text, bigint, text, text, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.create_section(uuid, text, bigint, text, text, integer, integer) TO concert_admin;
+
+DROP FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[]);
+CREATE FUNCTION concert.add_seats(concert_date_id uuid, section_id uuid, "row" integer,
+    cols integer[], labels text[] DEFAULT NULL, accessible integer[] DEFAULT NULL) RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_add_seats';
+COMMENT ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[], integer[]) IS 'adds the seats of one grid row to a section';
+REVOKE ALL ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[], integer[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text[], integer[]) TO concert_admin;
+COMMENT ON FUNCTION concert.soft_delete(text, uuid) IS 'marks a concert, date, section, concession or seat as deleted';
+
+CREATE FUNCTION concert.restore(kind text, id uuid) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_restore';
+COMMENT ON FUNCTION concert.restore(text, uuid) IS 'takes the soft delete of a concert, date, section, concession or seat back';
+REVOKE ALL ON FUNCTION concert.restore(text, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.restore(text, uuid) TO concert_admin;
+
+-- Local times.
+CREATE FUNCTION concert.from_local_time(wall_clock timestamp, time_zone text) RETURNS timestamptz
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_from_local_time';
+COMMENT ON FUNCTION concert.from_local_time(timestamp, text) IS 'the instant at which the clocks of a time zone show something';
+REVOKE ALL ON FUNCTION concert.from_local_time(timestamp, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.from_local_time(timestamp, text) TO concert_reader;
+
+CREATE FUNCTION concert.local_time(at timestamptz, time_zone text) RETURNS timestamp
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_local_time';
+COMMENT ON FUNCTION concert.local_time(timestamptz, text) IS 'what the clocks of a time zone show at an instant';
+REVOKE ALL ON FUNCTION concert.local_time(timestamptz, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.local_time(timestamptz, text) TO concert_reader;
+
+-- Concessions.
+CREATE TABLE concert.concession (
+    id              uuid        NOT NULL DEFAULT concert.uuid7(),
+    concert_date_id uuid        NOT NULL,
+    section_id      uuid        NOT NULL,
+    name            text        NOT NULL,
+    price           bigint      NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    deleted_at      timestamptz,
+    CONSTRAINT concession_pkey PRIMARY KEY (id),
+    CONSTRAINT concession_section_fkey FOREIGN KEY (section_id, concert_date_id)
+        REFERENCES concert.section (id, concert_date_id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT concession_name CHECK (char_length(name) BETWEEN 1 AND 200),
+    CONSTRAINT concession_price CHECK (price BETWEEN 0 AND 1000000000000000)
+);
+
+CREATE UNIQUE INDEX concession_live_name ON concert.concession (section_id, name) WHERE deleted_at IS NULL;
+COMMENT ON TABLE concert.concession IS 'another price for the seats of a section, in minor units of the section''s currency';
+SELECT pg_catalog.pg_extension_config_dump('concert.concession', '');
+
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concession
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concession
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at)
+    EXECUTE FUNCTION concert.guard_change();
+
+CREATE FUNCTION concert.create_concession(section_id uuid, name text, price bigint) RETURNS uuid
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_create_concession';
+COMMENT ON FUNCTION concert.create_concession(uuid, text, bigint) IS 'makes another price for the seats of a section, returns its id';
+REVOKE ALL ON FUNCTION concert.create_concession(uuid, text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.create_concession(uuid, text, bigint) TO concert_admin;
+
+CREATE FUNCTION concert.concessions(concert_date_id uuid)
+    RETURNS TABLE (id uuid, section_id uuid, section text, name text, price bigint, currency text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT c.id, c.section_id, s.name, c.name, c.price, s.currency
+    FROM concert.concession AS c
+    JOIN concert.section AS s ON s.id = c.section_id
+    WHERE c.concert_date_id = concessions.concert_date_id
+      AND c.deleted_at IS NULL AND s.deleted_at IS NULL
+    ORDER BY s.name, s.price, c.name;
+END;
+COMMENT ON FUNCTION concert.concessions(uuid) IS 'the concessions of a date''s sections';
+REVOKE ALL ON FUNCTION concert.concessions(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.concessions(uuid) TO concert_reader;
+
+-- Layouts.
+CREATE FUNCTION concert.import_layout(concert_date_id uuid, layout jsonb, prices jsonb DEFAULT NULL)
+    RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_import_layout';
+COMMENT ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) IS 'adds a document''s sections and seats to a date, all or nothing';
+REVOKE ALL ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) TO concert_admin;
+
+CREATE FUNCTION concert.export_layout(concert_date_id uuid) RETURNS jsonb
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_export_layout';
+COMMENT ON FUNCTION concert.export_layout(uuid) IS 'a date''s sections and seats as a layout';
+REVOKE ALL ON FUNCTION concert.export_layout(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.export_layout(uuid) TO concert_admin;
+
+CREATE FUNCTION concert.copy_layout(from_date uuid, to_date uuid) RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_copy_layout';
+COMMENT ON FUNCTION concert.copy_layout(uuid, uuid) IS 'gives a date without seats the sections and seats of another';
+REVOKE ALL ON FUNCTION concert.copy_layout(uuid, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.copy_layout(uuid, uuid) TO concert_admin;
+
+-- Reservations.
+DROP INDEX concert.reservation_user_date;
+CREATE INDEX reservation_user_date ON concert.reservation (user_id, concert_date_id);
+
+CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.reservation
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.cancel(booking_id, user_id).');
+
+DROP FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text);
+CREATE FUNCTION concert.reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
+    pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, fence bigint DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL,
+    concessions text[] DEFAULT NULL)
+    RETURNS concert.reserve_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_reserve';
+COMMENT ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[])
+    IS 'takes all the seats as one pending booking, or none and says why for each';
+REVOKE ALL ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) TO concert_app;
+
+DROP FUNCTION concert.cancel(uuid, uuid, text, text);
+CREATE FUNCTION concert.cancel(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
+    correlation_id text DEFAULT NULL, seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_cancel';
+COMMENT ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) IS 'gives a pending booking back, or some of its seats';
+REVOKE ALL ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) TO concert_app;
+
+CREATE FUNCTION concert.cancel_by_operator(booking_id uuid, reason text,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL,
+    seat_ids uuid[] DEFAULT NULL) RETURNS concert.seats_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_cancel_by_operator';
+COMMENT ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) IS 'gives anybody''s pending booking back, or some of its seats, for a reason';
+REVOKE ALL ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uuid[]) TO concert_admin;
+
+-- The best seats.
+CREATE TYPE concert.reserve_best_answer AS (
+    ok boolean, reason text, booking_id uuid, expires_at timestamptz, seats jsonb, step text);
+COMMENT ON TYPE concert.reserve_best_answer IS 'the answer of reserve_best(): the booking and the step by which its seats were found, or why none fit';
+
+CREATE FUNCTION concert.reserve_best(concert_date_id uuid, count integer, user_id uuid,
+    sections uuid[] DEFAULT NULL, policy text DEFAULT 'spread', accessible_count integer DEFAULT 0,
+    max_price bigint DEFAULT NULL, allow_split boolean DEFAULT false,
+    pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, idempotency_key text DEFAULT NULL,
+    correlation_id text DEFAULT NULL)
+    RETURNS concert.reserve_best_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_reserve_best';
+COMMENT ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text)
+    IS 'chooses so many seats, the best there are, and takes them as one pending booking';
+REVOKE ALL ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text) TO concert_app;
+
+-- Explaining.
+CREATE FUNCTION concert.explain_reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
+    pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, fence bigint DEFAULT NULL,
+    concessions text[] DEFAULT NULL)
+    RETURNS TABLE (rule text, seat_id uuid, holds boolean, reason text, detail text)
+    LANGUAGE c STABLE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_explain_reserve';
+COMMENT ON FUNCTION concert.explain_reserve(uuid, uuid[], uuid, integer, text, bigint, text[])
+    IS 'what reserve() would say, rule by rule, without doing it';
+REVOKE ALL ON FUNCTION concert.explain_reserve(uuid, uuid[], uuid, integer, text, bigint, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.explain_reserve(uuid, uuid[], uuid, integer, text, bigint, text[]) TO concert_app;
+
+-- History.
+CREATE TABLE concert.history (
+    xid             xid8        NOT NULL,
+    at              timestamptz NOT NULL,
+    concert_date_id uuid        NOT NULL,
+    booking_id      uuid,
+    user_id         uuid,
+    action          text        NOT NULL,
+    actor           text,
+    correlation_id  text,
+    detail          text,
+    seat_ids        uuid[]      NOT NULL,
+    CONSTRAINT history_user CHECK ((booking_id IS NULL) = (user_id IS NULL))
+);
+
+-- The history begins with what the reservations know: each booking was made, and each of its ways to end was an act.
+INSERT INTO concert.history (xid, at, concert_date_id, booking_id, user_id, action, seat_ids)
+SELECT pg_catalog.pg_current_xact_id(), act.at, r.concert_date_id, r.booking_id, r.user_id, act.action,
+       pg_catalog.array_agg(r.seat_id ORDER BY r.seat_id)
+FROM concert.reservation AS r
+CROSS JOIN LATERAL (
+    SELECT 'reserved' AS action, r.created_at AS at
+    UNION ALL
+    SELECT r.status, r.resolved_at WHERE r.status <> 'pending') AS act
+GROUP BY r.concert_date_id, r.booking_id, r.user_id, act.action, act.at
+ORDER BY act.at;
+
+-- A limit that was lowered left no trace; what was taken under it says how high it must have been.
+INSERT INTO concert.history (xid, at, concert_date_id, action, detail, seat_ids)
+SELECT pg_catalog.pg_current_xact_id(), pg_catalog.clock_timestamp(), d.id, 'limit_lowered',
+       'seats_per_user_max was ' || pg_catalog.max(r.seats), '{}'
+FROM concert.concert_date AS d
+JOIN (SELECT concert_date_id, user_id, pg_catalog.count(*) AS seats
+      FROM concert.reservation WHERE deleted_at IS NULL GROUP BY concert_date_id, user_id) AS r
+     ON r.concert_date_id = d.id
+WHERE r.seats > d.seats_per_user_max
+GROUP BY d.id;
+
+CREATE INDEX history_booking ON concert.history (booking_id) WHERE booking_id IS NOT NULL;
+CREATE INDEX history_date_xid ON concert.history (concert_date_id, xid);
+CREATE INDEX history_house_seats ON concert.history USING gin (seat_ids) WHERE booking_id IS NULL;
+COMMENT ON TABLE concert.history IS 'who did what to which seats, when, under which correlation id; append-only';
+SELECT pg_catalog.pg_extension_config_dump('concert.history', '');
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.history
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
+
+CREATE FUNCTION concert.history_of_booking(booking_id uuid)
+    RETURNS TABLE (at timestamptz, action text, seat_id uuid, user_id uuid, actor text,
+                   correlation_id text, detail text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT h.at, h.action, acted.seat_id, h.user_id, h.actor, h.correlation_id, h.detail
+    FROM concert.history AS h CROSS JOIN LATERAL unnest(h.seat_ids) AS acted (seat_id)
+    WHERE h.booking_id = history_of_booking.booking_id
+    ORDER BY h.at, acted.seat_id;
+END;
+COMMENT ON FUNCTION concert.history_of_booking(uuid) IS 'what was done to a booking, oldest first';
+REVOKE ALL ON FUNCTION concert.history_of_booking(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.history_of_booking(uuid) TO concert_sidecar;
+
+CREATE FUNCTION concert.history_of_seat(seat_id uuid)
+    RETURNS TABLE (at timestamptz, action text, booking_id uuid, user_id uuid, actor text,
+                   correlation_id text, detail text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
+    FROM concert.history AS h
+    WHERE h.booking_id IN (SELECT r.booking_id FROM concert.reservation AS r
+                           WHERE r.seat_id = history_of_seat.seat_id)
+      AND history_of_seat.seat_id = ANY (h.seat_ids)
+    UNION ALL
+    SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
+    FROM concert.history AS h
+    WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[history_of_seat.seat_id]
+    ORDER BY 1, 3;
+END;
+COMMENT ON FUNCTION concert.history_of_seat(uuid) IS 'what was done to a seat, oldest first';
+REVOKE ALL ON FUNCTION concert.history_of_seat(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.history_of_seat(uuid) TO concert_sidecar;
+
+CREATE FUNCTION concert.history_of_user(user_id uuid)
+    RETURNS TABLE (at timestamptz, action text, booking_id uuid, seat_id uuid, actor text,
+                   correlation_id text, detail text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT h.at, h.action, h.booking_id, acted.seat_id, h.actor, h.correlation_id, h.detail
+    FROM concert.history AS h CROSS JOIN LATERAL unnest(h.seat_ids) AS acted (seat_id)
+    WHERE h.booking_id IN (SELECT r.booking_id FROM concert.reservation AS r
+                           WHERE r.user_id = history_of_user.user_id)
+    ORDER BY h.at, h.booking_id, acted.seat_id;
+END;
+COMMENT ON FUNCTION concert.history_of_user(uuid) IS 'what was done to the bookings of a user, oldest first';
+REVOKE ALL ON FUNCTION concert.history_of_user(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.history_of_user(uuid) TO concert_sidecar;
+
+-- The ledger.
+CREATE OR REPLACE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.payment
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+
+CREATE OR REPLACE TRIGGER refuse_update BEFORE UPDATE ON concert.payment
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+
+CREATE OR REPLACE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+
+CREATE OR REPLACE TRIGGER refuse_update BEFORE UPDATE ON concert.transfer
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+
+CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.account
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
+    EXECUTE FUNCTION concert.guard_change();
+
+-- The outbox.
+DO $$
+DECLARE
+    ring_table text;
+BEGIN
+    FOREACH ring_table IN ARRAY ARRAY['outbox_event_0', 'outbox_event_1', 'outbox_event_2', 'outbox_event_3',
+                                      'outbox_cursor_0', 'outbox_cursor_1']
+    LOOP
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON concert.%I'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change(%L)', ring_table,
+            'Use concert.outbox_rotate(): it empties what is acked.');
+    END LOOP;
+END
+$$;
+
+-- Reading.
+DROP FUNCTION concert.concert_dates(uuid);
+CREATE FUNCTION concert.concert_dates(concert_id uuid)
+    RETURNS TABLE (id uuid, starts_at timestamptz, time_zone text, sale_opens_at timestamptz,
+                   sale_closes_at timestamptz, pending_seconds integer, seats_per_user_max integer,
+                   admission text, starts_at_local timestamp, sale_opens_at_local timestamp,
+                   sale_closes_at_local timestamp)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT d.id, d.starts_at, d.time_zone, d.sale_opens_at, d.sale_closes_at, d.pending_seconds,
+           d.seats_per_user_max, d.admission, concert.local_time(d.starts_at, d.time_zone),
+           concert.local_time(d.sale_opens_at, d.time_zone),
+           concert.local_time(d.sale_closes_at, d.time_zone)
+    FROM concert.concert_date AS d
+    JOIN concert.concert AS c ON c.id = d.concert_id
+    WHERE d.concert_id = concert_dates.concert_id AND d.deleted_at IS NULL AND c.deleted_at IS NULL
+    ORDER BY d.starts_at, d.id;
+END;
+COMMENT ON FUNCTION concert.concert_dates(uuid) IS 'the dates of a concert';
+REVOKE ALL ON FUNCTION concert.concert_dates(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.concert_dates(uuid) TO concert_reader;
+
+CREATE OR REPLACE FUNCTION concert.seat_states(concert_date_id uuid, seat_ids uuid[] DEFAULT NULL)
+    RETURNS TABLE (seat_id uuid, state text, user_id uuid, fence bigint, remaining_ms bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
+BEGIN ATOMIC
+    SELECT s.seat_id, s.state,
+           CASE WHEN s.state IN ('pending', 'sold') THEN s.user_id END,
+           coalesce((SELECT r.fence FROM concert.reservation AS r
+                     WHERE r.seat_id = s.seat_id ORDER BY r.fence DESC LIMIT 1), 0),
+           floor(extract(epoch FROM
+               CASE s.state WHEN 'pending' THEN s.expires_at WHEN 'blocked' THEN s.blocked_until END
+               - statement_timestamp()) * 1000)::bigint
+    FROM (SELECT * FROM concert.seat_state AS all_seats
+          WHERE all_seats.concert_date_id = seat_states.concert_date_id
+            AND seat_ids IS NULL AND all_seats.state <> 'free'
+          UNION ALL
+          SELECT * FROM concert.seat_state AS named_seats
+          WHERE named_seats.concert_date_id = seat_states.concert_date_id
+            AND named_seats.seat_id = ANY (seat_ids)
+          UNION ALL
+          SELECT gone.id, gone.concert_date_id, gone.section_id, gone."row", gone.col, gone.label, 'blocked',
+                 NULL, NULL, NULL
+          FROM concert.seat AS gone
+          WHERE gone.concert_date_id = seat_states.concert_date_id AND gone.id = ANY (seat_ids)
+            AND gone.deleted_at IS NOT NULL) AS s;
+END;
+
+-- Retention.
+CREATE VIEW concert.live_concert AS
+    SELECT * FROM concert.concert WHERE deleted_at IS NULL;
+COMMENT ON VIEW concert.live_concert IS 'the concerts that are not deleted';
+
+CREATE VIEW concert.live_concert_date AS
+    SELECT * FROM concert.concert_date WHERE deleted_at IS NULL;
+COMMENT ON VIEW concert.live_concert_date IS 'the dates that are not deleted';
+
+CREATE VIEW concert.live_section AS
+    SELECT * FROM concert.section WHERE deleted_at IS NULL;
+COMMENT ON VIEW concert.live_section IS 'the sections that are not deleted';
+
+CREATE VIEW concert.live_concession AS
+    SELECT * FROM concert.concession WHERE deleted_at IS NULL;
+COMMENT ON VIEW concert.live_concession IS 'the concessions that are not deleted';
+
+CREATE VIEW concert.live_seat AS
+    SELECT * FROM concert.seat WHERE deleted_at IS NULL;
+COMMENT ON VIEW concert.live_seat IS 'the seats that are not deleted';
+
+CREATE VIEW concert.live_reservation AS
+    SELECT * FROM concert.reservation
+    WHERE deleted_at IS NULL AND (status = 'confirmed' OR expires_at > statement_timestamp());
+COMMENT ON VIEW concert.live_reservation IS 'the reservations that hold their seat';
+GRANT SELECT ON concert.live_concert, concert.live_concert_date, concert.live_section,
+    concert.live_concession, concert.live_seat, concert.live_reservation TO concert_admin;
+
+CREATE FUNCTION concert.purge(before timestamptz DEFAULT NULL, max_rows integer DEFAULT 1000)
+    RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_purge';
+COMMENT ON FUNCTION concert.purge(timestamptz, integer) IS 'really removes what was deleted or ended before its retention';
+REVOKE ALL ON FUNCTION concert.purge(timestamptz, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.purge(timestamptz, integer) TO concert_admin;
+
+-- Seat maps.
+CREATE INDEX seat_timed_block ON concert.seat (concert_date_id, blocked_until) WHERE blocked_until IS NOT NULL;
+
+CREATE TYPE concert.seat_map_packed_answer AS (
+    version text, layout text, seats integer, states bytea);
+COMMENT ON TYPE concert.seat_map_packed_answer IS 'the answer of seat_map_packed(): the states of all seats of a date in grid order';
+
+CREATE TYPE concert.seat_map_changes_answer AS (anew boolean, version text, seats jsonb);
+COMMENT ON TYPE concert.seat_map_changes_answer IS 'the answer of seat_map_changes(): what has changed, or that the map must be read anew';
+
+CREATE FUNCTION concert.seat_map_packed(concert_date_id uuid) RETURNS concert.seat_map_packed_answer
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_seat_map_packed';
+COMMENT ON FUNCTION concert.seat_map_packed(uuid) IS 'the state of every seat of a date in two bits, in grid order, with a version';
+REVOKE ALL ON FUNCTION concert.seat_map_packed(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.seat_map_packed(uuid) TO concert_reader;
+
+CREATE FUNCTION concert.seat_map_changes(concert_date_id uuid, since_version text)
+    RETURNS concert.seat_map_changes_answer
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_seat_map_changes';
+COMMENT ON FUNCTION concert.seat_map_changes(uuid, text) IS 'the seats of a date that have changed since a version, as they stand now';
+REVOKE ALL ON FUNCTION concert.seat_map_changes(uuid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.seat_map_changes(uuid, text) TO concert_reader;
+
+-- Administration.
+CREATE FUNCTION concert.sales()
+    RETURNS TABLE (concert_id uuid, concert text, concert_date_id uuid, starts_at timestamptz,
+                   currency text, seats bigint, amount numeric)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT c.id, c.name, d.id, d.starts_at, r.currency, count(r.id), coalesce(sum(r.price), 0)
+    FROM concert.concert AS c
+    JOIN concert.concert_date AS d ON d.concert_id = c.id AND d.deleted_at IS NULL
+    LEFT JOIN concert.reservation AS r ON r.concert_date_id = d.id AND r.status = 'confirmed'
+    WHERE c.deleted_at IS NULL
+    GROUP BY c.id, d.id, r.currency
+    ORDER BY d.starts_at, d.id, r.currency;
+END;
+COMMENT ON FUNCTION concert.sales() IS 'what was sold of each date';
+REVOKE ALL ON FUNCTION concert.sales() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.sales() TO concert_admin;
+
+CREATE FUNCTION concert.sales_by_section(concert_date_id uuid)
+    RETURNS TABLE (section_id uuid, section text, concession text, currency text, seats bigint, amount numeric)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT section.id, section.name, r.concession, r.currency, count(*), sum(r.price)
+    FROM concert.reservation AS r
+    JOIN concert.seat AS s ON s.id = r.seat_id
+    JOIN concert.section AS section ON section.id = s.section_id
+    WHERE r.concert_date_id = sales_by_section.concert_date_id AND r.status = 'confirmed'
+    GROUP BY section.id, r.concession, r.currency
+    ORDER BY section.name, section.price, r.concession NULLS FIRST;
+END;
+COMMENT ON FUNCTION concert.sales_by_section(uuid) IS 'what was sold of each section of a date, by price';
+REVOKE ALL ON FUNCTION concert.sales_by_section(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.sales_by_section(uuid) TO concert_admin;
+
+CREATE FUNCTION concert.sales_by_day(concert_date_id uuid)
+    RETURNS TABLE (day date, currency text, seats bigint, amount numeric)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT concert.local_time(r.resolved_at, d.time_zone)::date, r.currency, count(*), sum(r.price)
+    FROM concert.reservation AS r
+    JOIN concert.concert_date AS d ON d.id = r.concert_date_id
+    WHERE r.concert_date_id = sales_by_day.concert_date_id AND r.status = 'confirmed'
+    GROUP BY 1, 2
+    ORDER BY 1, 2;
+END;
+COMMENT ON FUNCTION concert.sales_by_day(uuid) IS 'what was sold of a date on each day';
+REVOKE ALL ON FUNCTION concert.sales_by_day(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.sales_by_day(uuid) TO concert_admin;
+
+CREATE FUNCTION concert.refusals(since timestamptz DEFAULT NULL)
+    RETURNS TABLE (operation text, reason text, requests bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT kept.operation, kept.result->>'reason', count(*)
+    FROM (SELECT operation, result, created_at FROM concert.request_0
+          UNION ALL SELECT operation, result, created_at FROM concert.request_1
+          UNION ALL SELECT operation, result, created_at FROM concert.request_2
+          UNION ALL SELECT operation, result, created_at FROM concert.request_3) AS kept
+    WHERE kept.result->'ok' = 'false'
+      AND kept.created_at >= coalesce(since, statement_timestamp() - interval '7 days')
+    GROUP BY 1, 2
+    ORDER BY 1, 2;
+END;
+COMMENT ON FUNCTION concert.refusals(timestamptz) IS 'requests under a key that were refused, by operation and reason';
+REVOKE ALL ON FUNCTION concert.refusals(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refusals(timestamptz) TO concert_admin;
+
+CREATE FUNCTION concert.pending_ages(concert_date_id uuid DEFAULT NULL)
+    RETURNS TABLE (from_seconds integer, to_seconds integer, bookings bigint, seats bigint, lapsed bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT age.from_seconds, age.to_seconds, count(DISTINCT r.booking_id), count(r.id),
+           count(r.id) FILTER (WHERE r.expires_at <= statement_timestamp())
+    FROM (VALUES (0, 60), (60, 120), (120, 300), (300, 600), (600, 900), (900, NULL)) AS age (from_seconds, to_seconds)
+    LEFT JOIN concert.reservation AS r
+         ON r.status = 'pending'
+        AND r.concert_date_id = coalesce(pending_ages.concert_date_id, r.concert_date_id)
+        AND extract(epoch FROM statement_timestamp() - least(r.created_at, statement_timestamp())) >= age.from_seconds
+        AND (age.to_seconds IS NULL OR extract(epoch FROM statement_timestamp() - r.created_at) < age.to_seconds)
+    GROUP BY age.from_seconds, age.to_seconds
+    ORDER BY age.from_seconds;
+END;
+COMMENT ON FUNCTION concert.pending_ages(uuid) IS 'pending reservations by their age';
+REVOKE ALL ON FUNCTION concert.pending_ages(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.pending_ages(uuid) TO concert_admin;
+
+CREATE FUNCTION concert.conversion(concert_date_id uuid, since timestamptz DEFAULT NULL)
+    RETURNS TABLE (bookings bigint, bookings_confirmed bigint, seats bigint, confirmed bigint,
+                   cancelled bigint, expired bigint, pending bigint, share numeric)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT count(*), count(*) FILTER (WHERE b.confirmed > 0), coalesce(sum(b.reserved), 0)::bigint,
+           coalesce(sum(b.confirmed), 0)::bigint, coalesce(sum(b.cancelled), 0)::bigint,
+           coalesce(sum(b.expired), 0)::bigint,
+           coalesce(sum(b.reserved - b.confirmed - b.cancelled - b.expired), 0)::bigint,
+           round(sum(b.confirmed) / nullif(sum(b.reserved), 0), 4)
+    FROM (SELECT coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'reserved'), 0) AS reserved,
+                 coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'confirmed'), 0) AS confirmed,
+                 coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'cancelled'), 0) AS cancelled,
+                 coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'expired'), 0) AS expired
+          FROM concert.history AS h
+          WHERE h.concert_date_id = conversion.concert_date_id AND h.booking_id IS NOT NULL
+          GROUP BY h.booking_id
+          HAVING min(h.at) FILTER (WHERE h.action = 'reserved') >= coalesce(since, '-infinity')) AS b;
+END;
+COMMENT ON FUNCTION concert.conversion(uuid, timestamptz) IS 'what became of the seats that were reserved';
+REVOKE ALL ON FUNCTION concert.conversion(uuid, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.conversion(uuid, timestamptz) TO concert_admin;
+
+-- Integrity.
+CREATE OR REPLACE VIEW concert.violation AS
+    SELECT 'P1'::text AS promise, 'seat ' || seat_id AS object,
+           'has ' || count(*) || ' live reservations' AS detail
+    FROM concert.reservation WHERE deleted_at IS NULL
+    GROUP BY seat_id HAVING count(*) > 1
+UNION ALL
+    SELECT 'P1', 'reservation ' || id, 'status ' || status || ' disagrees with its soft delete'
+    FROM concert.reservation
+    WHERE (status IN ('pending', 'confirmed')) <> (deleted_at IS NULL)
+UNION ALL
+    SELECT 'P1', 'reservation ' || r.id, 'its seat is of another date or deleted'
+    FROM concert.reservation AS r
+    LEFT JOIN concert.seat AS s ON s.id = r.seat_id AND s.concert_date_id = r.concert_date_id
+    WHERE s.id IS NULL OR (r.deleted_at IS NULL AND s.deleted_at IS NOT NULL)
+UNION ALL
+    SELECT 'P1', 'seat ' || s.id, 'is blocked, and its reservation ' || r.id || ' is ' || r.status
+    FROM concert.seat AS s JOIN concert.live_reservation AS r ON r.seat_id = s.id
+    WHERE s.blocked_reason IS NOT NULL AND coalesce(s.blocked_until > statement_timestamp(), true)
+UNION ALL
+    SELECT 'programme', 'concert ' || c.id, 'is deleted, but ' || count(*) || ' of its dates are not'
+    FROM concert.concert AS c JOIN concert.live_concert_date AS d ON d.concert_id = c.id
+    WHERE c.deleted_at IS NOT NULL GROUP BY c.id
+UNION ALL
+    SELECT 'programme', 'concert date ' || d.id, 'is deleted, but ' || count(*) || ' of its sections are not'
+    FROM concert.concert_date AS d JOIN concert.live_section AS s ON s.concert_date_id = d.id
+    WHERE d.deleted_at IS NOT NULL GROUP BY d.id
+UNION ALL
+    SELECT 'programme', 'section ' || section.id, 'is deleted, but ' || count(*) || ' of its seats are not'
+    FROM concert.section AS section JOIN concert.live_seat AS s ON s.section_id = section.id
+    WHERE section.deleted_at IS NOT NULL GROUP BY section.id
+UNION ALL
+    SELECT 'programme', 'section ' || s.section_id, 'is of another date than ' || count(*) || ' of its seats'
+    FROM concert.seat AS s
+    LEFT JOIN concert.section AS section
+         ON section.id = s.section_id AND section.concert_date_id = s.concert_date_id
+    WHERE section.id IS NULL GROUP BY s.section_id
+UNION ALL
+    SELECT 'price', 'section ' || id, 'costs ' || price FROM concert.section WHERE price < 0
+UNION ALL
+    SELECT 'price', 'concession ' || id, 'costs ' || price FROM concert.concession WHERE price < 0
+UNION ALL
+    SELECT 'price', 'reservation ' || id, 'costs ' || price FROM concert.reservation WHERE price < 0
+UNION ALL
+    SELECT 'pending', 'reservation ' || id,
+           CASE WHEN expires_at > expires_at_max THEN 'expires after its own cap'
+                ELSE 'has a cap of more than 900 seconds' END
+    FROM concert.reservation
+    WHERE expires_at > expires_at_max OR expires_at_max > created_at + interval '900 seconds'
+UNION ALL
+    SELECT 'limit', 'user ' || r.user_id,
+           'has ' || r.seats || ' seats of date ' || d.id || ', which never allowed more than '
+           || greatest(d.seats_per_user_max, lowered.from_max)
+    FROM (SELECT user_id, concert_date_id, count(*) AS seats
+          FROM concert.live_reservation GROUP BY user_id, concert_date_id) AS r
+    JOIN concert.concert_date AS d ON d.id = r.concert_date_id
+    LEFT JOIN (SELECT concert_date_id, max(substring(detail FROM '[0-9]+$')::integer) AS from_max
+               FROM concert.history WHERE action = 'limit_lowered' GROUP BY concert_date_id) AS lowered
+         ON lowered.concert_date_id = d.id
+    WHERE r.seats > greatest(d.seats_per_user_max, lowered.from_max)
+UNION ALL
+    SELECT 'history', 'booking ' || booking_id,
+           format('has %s reservations, %s confirmed, %s cancelled, %s expired; its history says %s, %s, %s, %s',
+                  reserved, confirmed, cancelled, expired,
+                  told_reserved, told_confirmed, told_cancelled, told_expired)
+    FROM (SELECT booking_id,
+                 coalesce(r.reserved, 0) AS reserved, coalesce(h.reserved, 0) AS told_reserved,
+                 coalesce(r.confirmed, 0) AS confirmed, coalesce(h.confirmed, 0) AS told_confirmed,
+                 coalesce(r.cancelled, 0) AS cancelled, coalesce(h.cancelled, 0) AS told_cancelled,
+                 coalesce(r.expired, 0) AS expired, coalesce(h.expired, 0) AS told_expired
+          FROM (SELECT booking_id, count(*) AS reserved,
+                       count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
+                       count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+                       count(*) FILTER (WHERE status = 'expired') AS expired
+                FROM concert.reservation GROUP BY booking_id) AS r
+          FULL JOIN (SELECT booking_id,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'reserved') AS reserved,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'confirmed') AS confirmed,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'cancelled') AS cancelled,
+                            sum(cardinality(seat_ids)) FILTER (WHERE action = 'expired') AS expired
+                     FROM concert.history WHERE booking_id IS NOT NULL GROUP BY booking_id) AS h
+               USING (booking_id)) AS told
+    WHERE (reserved, cancelled, expired) <> (told_reserved, told_cancelled, told_expired)
+       OR told_confirmed NOT BETWEEN confirmed AND confirmed + cancelled
+UNION ALL
+    SELECT 'P4', 'account ' || a.id,
+           'balance row says debits ' || coalesce(b.debits::text, 'none') || ', credits '
+           || coalesce(b.credits::text, 'none') || '; transfers say ' || t.debits || ', ' || t.credits
+    FROM concert.account AS a
+    LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
+    CROSS JOIN LATERAL (
+        SELECT coalesce((SELECT sum(amount) FROM concert.transfer WHERE debit_account_id = a.id), 0) AS debits,
+               coalesce((SELECT sum(amount) FROM concert.transfer WHERE credit_account_id = a.id), 0) AS credits) AS t
+    WHERE a.floor IS NOT NULL AND (b.debits, b.credits) IS DISTINCT FROM (t.debits, t.credits)
+UNION ALL
+    SELECT 'P4', 'account ' || a.id, 'stands below its floor: ' || (b.credits - b.debits)
+    FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id
+    WHERE b.credits - b.debits < a.floor
+UNION ALL
+    SELECT 'P4', 'transfer ' || t.id, 'its currency is not that of both accounts'
+    FROM concert.transfer AS t
+    JOIN concert.account AS d ON d.id = t.debit_account_id
+    JOIN concert.account AS c ON c.id = t.credit_account_id
+    WHERE t.currency <> d.currency OR t.currency <> c.currency
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || coalesce(t.amount, 0)
+    FROM concert.payment AS p
+    LEFT JOIN (SELECT payment_id, currency, sum(amount) AS amount FROM concert.transfer
+               WHERE payment_id IS NOT NULL GROUP BY payment_id, currency) AS t
+         ON t.payment_id = p.id AND t.currency = p.currency
+    WHERE p.amount <> coalesce(t.amount, 0)
+UNION ALL
+    SELECT 'P5', 'booking ' || b.booking_id,
+           b.confirmed || ' of ' || b.seats || ' seats confirmed for ' || b.price
+           || ', payments captured ' || b.payments || ' for ' || b.paid
+    FROM (SELECT coalesce(r.booking_id, p.booking_id) AS booking_id,
+                 coalesce(r.seats, 0) AS seats, coalesce(r.confirmed, 0) AS confirmed,
+                 coalesce(r.price, 0) AS price, coalesce(p.payments, 0) AS payments,
+                 coalesce(p.paid, 0) AS paid
+          FROM (SELECT booking_id, count(*) FILTER (WHERE status <> 'cancelled') AS seats,
+                       count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
+                       sum(price) FILTER (WHERE status = 'confirmed') AS price
+                FROM concert.reservation GROUP BY booking_id) AS r
+          FULL JOIN (SELECT booking_id, count(*) AS payments, sum(amount) AS paid
+                     FROM concert.payment WHERE status = 'captured' GROUP BY booking_id) AS p
+               ON p.booking_id = r.booking_id) AS b
+    WHERE b.confirmed NOT IN (0, b.seats)
+       OR b.payments <> (CASE WHEN b.confirmed > 0 THEN 1 ELSE 0 END)
+       OR b.paid <> b.price
+UNION ALL
+    SELECT 'P7', 'admission of date ' || concert_date_id, 'place ' || from_number || ' was admitted twice'
+    FROM (SELECT concert_date_id, from_number,
+                 lag(to_number) OVER (PARTITION BY concert_date_id ORDER BY to_number) AS before
+          FROM concert.admission_batch) AS b
+    WHERE from_number <= before
+UNION ALL
+    SELECT promise, object, detail FROM concert.outbox_violations()
+UNION ALL
+    SELECT promise, object, detail FROM concert.inbox_violations();
