@@ -76,7 +76,7 @@ enum
 	PROBLEM_OF_SNAPSHOT_TOO_OLD = PROBLEM_INTERNAL,
 	PROBLEM_OF_LAYOUT_REFUSED = PROBLEM_INTERNAL,
 	PROBLEM_OF_RESTORE_REFUSED = PROBLEM_INTERNAL,
-	PROBLEM_OF_UPDATE_NEEDED = PROBLEM_DATABASE_DOWN
+	PROBLEM_OF_UPDATE_NEEDED = PROBLEM_VERSION_MISMATCH
 };
 
 /* The first row whose state begins the SQLSTATE counts. */
@@ -89,6 +89,7 @@ static const struct
 	CONCERT_ERRORS(STATE_ROW)
 #undef STATE_ROW
 		{"40", PROBLEM_CONTENTION},	  /* serialization failure, deadlock */
+	{"42883", PROBLEM_VERSION_MISMATCH}, /* a call that the version before this one lacks */
 	{"55P03", PROBLEM_CONTENTION},	  /* lock not available */
 	{"57014", PROBLEM_TIMEOUT},		  /* cancelled */
 	{"57P", PROBLEM_DATABASE_DOWN},	  /* shutting down or starting */

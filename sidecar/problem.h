@@ -33,6 +33,8 @@
 	X(INTERNAL, "internal", 500, 0, "the request failed; the log has the cause under its id")    \
 	X(TIMEOUT, "timeout", 503, 1, "no answer in time; repeat with the same Idempotency-Key")     \
 	X(CONTENTION, "contention", 503, 1, "the request met others; repeat it")                     \
+	X(VERSION_MISMATCH, "version_mismatch", 503, 5,                                              \
+	  "the database is of another version; repeat the request when it is updated")               \
 	X(DATABASE_DOWN, "database_down", 503, 2, "the database does not answer")                    \
 	X(REDIS_DOWN, "redis_down", 503, 2, "Redis does not answer")                                 \
 	X(OVERLOADED, "overloaded", 503, 1, "too many requests are waiting")                         \

@@ -225,7 +225,7 @@ sub start_time
 
 # start_concertd({SECTION.KEY => VALUE, …}, OPTION => VALUE, …): starts one on a free port with the
 # servers started so far, waits until `ready` (default /readyz) answers 200, and returns it.
-# Options: name (of its folder), ready (undef: do not wait). To start a stopped one again, say
+# Options: name (of its folder), ready (undef: do not wait), program (another version's). To start a stopped one again, say
 # start_concertd($it->{settings}, name => …).
 sub start_concertd
 {
@@ -241,7 +241,7 @@ sub start_concertd
 	$self->{log} = "$self->{dir}/log";
 	mkdir $self->{dir};
 	write_file("$self->{dir}/concertd.conf", config_text($self));
-	$self->{pid} = spawn($self->{log}, $program, '--config', "$self->{dir}/concertd.conf");
+	$self->{pid} = spawn($self->{log}, $option{program} || $program, '--config', "$self->{dir}/concertd.conf");
 	write_file("$self->{dir}/server.process",
 		"concertd $self->{pid} " . start_time($self->{pid}) . "\n");
 	push @daemons, $self;
