@@ -134,11 +134,12 @@ $sale = sell(%sale);
 fan_goes_through("concertd $old", $sale);
 
 # What only this extension does is no trouble for it.
-@seats = @{ $sale->{seats} };
+my $open = sell(orphan_rule => "'enforce'");
+@seats = @{ $open->{seats} };
+my $best = sql("SELECT booking_id FROM concert.reserve_best('$open->{date}', 2, '$seats[0]')");
 sql(<<"END");
-SELECT concert.cancel(r.booking_id, r.user_id, seat_ids => ARRAY['$seats[4]']::uuid[])
-FROM (SELECT b.booking_id, u.user_id FROM gen_random_uuid() AS u (user_id),
-	  concert.reserve_best('$sale->{date}', 2, u.user_id) AS b) AS r;
+SELECT concert.cancel('$best', '$seats[0]', seat_ids => ARRAY(SELECT seat_id FROM concert.reservation WHERE booking_id = '$best' LIMIT 1));
+SELECT concert.cancel_by_operator('$best', 'test');
 SELECT concert.soft_delete('seat', '$seats[19]');
 SELECT concert.restore('seat', '$seats[19]');
 END
