@@ -142,6 +142,16 @@ SELECT ok, reason FROM hall, concert.reserve(date, seats(8), fan(7));
 END
 hall_is_sound($node, 'in the end');
 
+# A session whose library the objects have left behind: it asks again after every update.
+my (undef, undef, $behind) = $node->psql('postgres', <<'END', extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+BEGIN;
+SELECT concert.extend(date, fan(1), 60) FROM hall;
+UPDATE pg_extension SET extversion = 'a later one' WHERE extname = 'concert';
+CREATE FUNCTION of_a_later_one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT concert.extend(date, fan(1), 60) FROM hall;
+END
+is($behind, 'psql:<stdin>:5: ERROR:  TK016', 'a session that began before an update does not go on with the old library');
+
 # Everything that belongs to the extension, told without ids; a line for each fact.
 my $catalog = <<'END';
 SET search_path = pg_catalog;
