@@ -96,6 +96,12 @@ CREATE FUNCTION concert.guard_change() RETURNS trigger
 COMMENT ON FUNCTION concert.guard_change() IS 'trigger: changes of ids and of deleted_at take the locks of reserving; TK007, TK015';
 REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;
 
+CREATE FUNCTION concert.forget_kept() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'concert_forget_kept';
+COMMENT ON FUNCTION concert.forget_kept() IS 'trigger: backends forget what they keep of the table''s rows';
+REVOKE ALL ON FUNCTION concert.forget_kept() FROM PUBLIC;
+
 -- The programme.
 CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.concert
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
@@ -108,6 +114,11 @@ CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.sec
 
 CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
+
+CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.concert_date
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.section
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
 
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
     FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
@@ -440,6 +451,9 @@ CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.account
     EXECUTE FUNCTION concert.guard_change();
 
 -- The outbox.
+CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+
 DO $$
 DECLARE
     ring_table text;

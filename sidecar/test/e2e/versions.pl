@@ -42,6 +42,7 @@ sub fan_goes_through
 	my ($status, undef, $place) = http('POST', "/v1/dates/$date/queue", \%fan);
 	my $answer;
 
+	ok($status == 200 || $status == 201, "$who: a place in the queue");
 	wait_until(
 		sub {
 			(undef, undef, $answer) =
@@ -129,8 +130,8 @@ is(stop_concertd($daemon), 0, 'it ends in order');
 
 # The concertd of before, this extension ----------------------------------------------------------
 
-$daemon = start_concertd({}, program => "$previous/stage/usr/local/bin/concertd");
 $sale = sell(%sale);
+$daemon = start_concertd({}, program => "$previous/stage/usr/local/bin/concertd");
 fan_goes_through("concertd $old", $sale);
 
 # What only this extension does is no trouble for it.
