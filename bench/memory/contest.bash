@@ -5,12 +5,12 @@
 # anonymous memory as the kernel counts it. The calls are ten in turn, each a transaction: seat_map_packed and
 # seat_map_changes, a seat won, won with a key and that again, one lost, two by reserve_best, and three cancelled, so that
 # the hall never fills. It runs once, in the setup, whatever ROUNDS and SECONDS_PER_ROUND say; fsync is off because only
-# memory counts.
+# memory counts, and autovacuum is on, because two of the seats change hands in every turn.
 readonly CALLS_PER_TURN=10
 readonly CALLS_FEW=100000
 readonly CALLS_MANY=1000000
 
-settings=(fsync=off synchronous_commit=off)
+settings=(fsync=off synchronous_commit=off autovacuum=on autovacuum_naptime=5s)
 clients=1
 rounds=1
 contestants=(context_few context_many anonymous_few anonymous_many)
