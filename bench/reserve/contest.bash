@@ -2,8 +2,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # read and set by bench/run
 #
 # How many calls of reserve() a second: winning ones, each for one fresh seat and a fresh user, and losing ones, all for one
-# seat that is sold, or that a transaction still open has won. A contestant is a pgbench script. Those that win have a pool of seats (the rivals one of their own) and take
-# them in random order from a share that no other run gets; that every call did win is checked after each run.
+# seat that is sold, or that a transaction still open has won. A contestant is a pgbench script. Those that win have a pool
+# of seats (the rivals one of their own) and take them in random order from a share that no other run gets; that every call did win is
+# checked after each run, and that losers took no transaction number and wrote no WAL.
 readonly WINS_PER_SECOND_MAX=$((5000 * ($(nproc) > 2 ? $(nproc) : 2)))
 readonly RUN_SEATS_MIN=$((clients * 100))
 readonly SOLD_SEAT=00000000-0000-0000-0000-000000000000
@@ -39,8 +40,8 @@ contest_setup()
 {
 	local per_contestant
 	per_contestant=$(($(run_seats "$WARM_UP_SECONDS") + rounds * $(run_seats "$round_seconds")))
-	sql -v hot_seat="$SOLD_SEAT" -v open_seat="$OPEN_SEAT" -v concert_seats=$((2 * per_contestant)) -v rival_seats=$((3 * per_contestant)) \
-		-f "$bench/reserve/setup.sql" -f "$bench/reserve/rival.sql" -f "$bench/reserve/sold.sql"
+	sql -v hot_seat="$SOLD_SEAT" -v open_seat="$OPEN_SEAT" -v concert_seats=$((2 * per_contestant)) \
+		-v rival_seats=$((3 * per_contestant)) -f "$bench/reserve/setup.sql" -f "$bench/reserve/rival.sql" -f "$bench/reserve/sold.sql"
 	date=$(sql -c 'SELECT concert_date_id FROM rival.sale')
 }
 
