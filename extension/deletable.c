@@ -82,7 +82,7 @@ static Deletable *const deletable_seat = &deletables[lengthof(deletables) - 1];
 
 static SavedPlan find_expired = PLAN(
 	"SELECT booking_id FROM concert.reservation"
-	" WHERE seat_id = $1 AND deleted_at IS NULL AND status = 'pending' AND expires_at <= $2",
+	" WHERE seat_id = $1 AND deleted_at IS NULL AND resolved_at IS NULL AND expires_at <= $2",
 	UUIDOID, TIMESTAMPTZOID);
 
 static Deletable *deletable_argument(FunctionCallInfo fcinfo);

@@ -6,12 +6,18 @@
 #include "utils/array.h"
 #include "utils/xid8.h"
 
-/* All acts of the house but blocks have to do with the layout. */
+/*
+ * All acts of the house but blocks have to do with the layout. Each of the transactions that are
+ * named is looked up by itself: xid = ANY would be a filter over all of the date's history in a
+ * plan that was made while there was none.
+ */
 static SavedPlan find_acts = PLAN(
 	"SELECT acts.seat_ids,"
 	" acts.booking_id IS NULL AND acts.action NOT IN ('blocked', 'unblocked')"
 	" FROM (SELECT * FROM concert.history WHERE concert_date_id = $1 AND xid >= $2"
-	"  UNION ALL SELECT * FROM concert.history WHERE concert_date_id = $1 AND xid = ANY ($3))"
+	"  UNION ALL SELECT late.* FROM unnest($3) AS open (xid) CROSS JOIN LATERAL"
+	"  (SELECT * FROM concert.history AS h WHERE h.concert_date_id = $1 AND h.xid = open.xid"
+	"   OFFSET 0) AS late)"
 	" AS acts LIMIT $4",
 	UUIDOID, XID8OID, XID8ARRAYOID, INT4OID);
 

@@ -38,24 +38,31 @@ static SavedPlan find_booking = PLAN(
 	"SELECT " BOOKING_COLUMNS " FROM concert.reservation WHERE booking_id = $1 ORDER BY seat_id",
 	UUIDOID);
 
+/*
+ * What is pending is not resolved, and the other way round. Said so where rows are found by
+ * booking or seat: the index of pendings by expiry, of which a plan that is made while the table
+ * is empty would read everything, cannot be used then.
+ */
+#define IS_PENDING "resolved_at IS NULL"
+
 static SavedPlan confirm_booking = PLAN(
 	"UPDATE concert.reservation SET status = 'confirmed', resolved_at = $2"
-	" WHERE booking_id = $1 AND status = 'pending'",
+	" WHERE booking_id = $1 AND " IS_PENDING,
 	UUIDOID, TIMESTAMPTZOID);
 
 static SavedPlan cancel_booking = PLAN(
 	"UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
-	" WHERE booking_id = $1 AND status = 'pending' AND seat_id = ANY ($3)",
+	" WHERE booking_id = $1 AND " IS_PENDING " AND seat_id = ANY ($3)",
 	UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
 static SavedPlan extend_booking = PLAN(
-	"UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND status = 'pending'",
+	"UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
 	UUIDOID, TIMESTAMPTZOID);
 
 static SavedPlan retire_seats = PLAN(
 	"WITH retired AS ("
 	" UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2"
-	" WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND status = 'pending' AND expires_at <= $2"
+	" WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING " AND expires_at <= $2"
 	" RETURNING " BOOKING_COLUMNS ") SELECT * FROM retired ORDER BY booking_id, seat_id",
 	UUIDARRAYOID, TIMESTAMPTZOID);
 
@@ -68,7 +75,7 @@ static SavedPlan find_expired = PLAN(
 
 static SavedPlan expired_seats = PLAN(
 	"SELECT seat_id FROM concert.reservation"
-	" WHERE booking_id = $1 AND status = 'pending' AND expires_at <= $2 ORDER BY seat_id",
+	" WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2 ORDER BY seat_id",
 	UUIDOID, TIMESTAMPTZOID);
 
 int64

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: PostgreSQL
 --
--- One date with :concert_seats seats, and :rival_seats seats of the same shape for the rivals. Seat n has the id
+-- One date with :concert_seats seats and one named :open_seat, and :rival_seats seats of the same shape for the rivals. Seat n has the id
 -- 00000000-…-n, so that a pgbench script, which can only count, can name it. Seats are written straight to
 -- their tables, without the checks of their foreign key, because there are hundreds of thousands.
 BEGIN;
@@ -19,4 +19,6 @@ FROM rival.sale, generate_series(0, :concert_seats) AS n;
 INSERT INTO rival.seat (id, concert_date_id, section_id, "row", col, label)
 SELECT lpad(n::text, 32, '0')::uuid, concert_date_id, section_id, 1 + n / 1000, 1 + n % 1000, n::text
 FROM rival.sale, generate_series(0, :rival_seats) AS n;
+INSERT INTO concert.seat (id, concert_date_id, section_id, "row", col, label)
+SELECT :'open_seat', concert_date_id, section_id, 1000000, 1, 'open' FROM rival.sale;
 COMMIT;
