@@ -190,6 +190,11 @@ $$;
 ALTER TABLE concert.reservation ADD CONSTRAINT own CHECK (regress_app.path_is_pinned(user_id)) NOT VALID;
 SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS ann;
 ALTER TABLE concert.reservation DROP CONSTRAINT own;
+-- as is one that reaches it through a domain
+CREATE DOMAIN regress_app.customer_id AS uuid CHECK (regress_app.path_is_pinned(VALUE));
+ALTER TABLE concert.reservation ADD CONSTRAINT own CHECK (user_id::regress_app.customer_id IS NOT NULL) NOT VALID;
+SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS ann;
+ALTER TABLE concert.reservation DROP CONSTRAINT own;
 
 -- half of a booking that fails is none: neither rows nor locks, in a transaction that goes on
 CREATE FUNCTION pg_temp.left_of(buyer uuid) RETURNS TABLE (reservations bigint, acts bigint, events bigint, locks bigint) LANGUAGE sql AS $$
