@@ -214,13 +214,14 @@ expression_is_foreign(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	return check_functions_in_node(node, function_is_foreign, context) ||
+	return IsA(node, CoerceToDomain) ||
+		check_functions_in_node(node, function_is_foreign, context) ||
 		expression_tree_walker(node, expression_is_foreign, context);
 }
 
 /*
  * An app's own function may run any statement, and those are to run under a pinned search path
- * (plan.h): so what calls one is left to SPI.
+ * (plan.h): so what calls one, or may by a domain, is left to SPI.
  */
 static bool
 expression_is_plain(Node *expression)

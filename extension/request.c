@@ -46,10 +46,14 @@ static SavedPlan record_request[REQUEST_TABLES] = {
 	RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"), RECORD_IN("3")
 };
 
-#define ANY_IN(n) PLAN("SELECT 1 FROM concert.request_" n " LIMIT 1", InvalidOid)
+/* NULL: it is empty. */
+#define ALL_OLDER_IN(n) \
+	PLAN("SELECT max(created_at) <= $1 FROM concert.request_" n, TIMESTAMPTZOID)
 #define EMPTY_IN(n) PLAN("TRUNCATE concert.request_" n, InvalidOid)
 
-static SavedPlan any_request[REQUEST_TABLES] = {ANY_IN("0"), ANY_IN("1"), ANY_IN("2"), ANY_IN("3")};
+static SavedPlan all_older[REQUEST_TABLES] = {
+	ALL_OLDER_IN("0"), ALL_OLDER_IN("1"), ALL_OLDER_IN("2"), ALL_OLDER_IN("3")
+};
 static SavedPlan empty_requests[REQUEST_TABLES] = {
 	EMPTY_IN("0"), EMPTY_IN("1"), EMPTY_IN("2"), EMPTY_IN("3")
 };
@@ -211,16 +215,23 @@ request_record(const Request *request, Datum answer)
 		plan_write(&record_request[part], columns);
 }
 
-/* The next period's table holds the period that ended at least seven days ago. */
+/*
+ * The next period's table holds the period that ended at least seven days ago, unless a clock was
+ * set back. It is looked through before its lock, for which every key would wait; what came into it
+ * since then came in the next period, and then it is left for later.
+ */
 Datum
 concert_request_rotate(PG_FUNCTION_ARGS)
 {
-	int			n = request_table(GetCurrentTimestamp(), 1);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz since = now - REQUEST_KEPT_DAYS * USECS_PER_DAY;
+	int			n = request_table(now, 1);
 	int			emptied = 0;
 
 	plan_begin();
-	if (plan_read(&any_request[n], NULL) > 0 &&
-		lock_table_try(psprintf("request_%d", n)))
+	plan_read(&all_older[n], PLAN_ARGS(value(TimestampTzGetDatum(since))));
+	if (!plan_is_null(0, 0) && plan_bool(0, 0) && lock_table_try(psprintf("request_%d", n)) &&
+		request_table(GetCurrentTimestamp(), 1) == n)
 	{
 		plan_write(&empty_requests[n], NULL);
 		emptied = 1;

@@ -43,7 +43,12 @@ typedef struct Booking
 extern Reason booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
 								   Booking *ret_booking, TimestampTz *ret_now);
 
-/* Confirms every reservation of a booking that booking_lock_pending() has answered for. */
+/*
+ * These change rows under their booking's lock, all of them: 09000 when an app's trigger, rule or
+ * policy leaves one as it was.
+ *
+ * Confirms every reservation of a booking that booking_lock_pending() has answered for.
+ */
 extern void booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id);
 
 /* Cancels these reservations of a booking that booking_lock_pending() has answered for. */

@@ -80,6 +80,22 @@ CREATE FUNCTION regress_app.keep_out() RETURNS trigger LANGUAGE plpgsql AS $$ BE
 CREATE TRIGGER own BEFORE INSERT ON concert.reservation FOR EACH ROW EXECUTE FUNCTION regress_app.keep_out();
 SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS kept_out;
 DROP TRIGGER own ON concert.reservation;
+-- one that keeps a change out, or a rule: nothing is answered or told that was not done, and nobody is asked
+-- to try again
+SELECT booking_id AS kept FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann') \gset
+CREATE RULE own AS ON UPDATE TO concert.reservation DO INSTEAD NOTHING;
+SELECT ok FROM concert.extend(:'kept', :'ann', 600);
+DROP RULE own ON concert.reservation;
+SELECT ok FROM concert.extend(:'kept', :'ann', 600);
+UPDATE concert.reservation SET expires_at = created_at WHERE booking_id = :'kept';
+CREATE TRIGGER own BEFORE UPDATE ON concert.reservation FOR EACH ROW EXECUTE FUNCTION regress_app.keep_out();
+\set VERBOSITY sqlstate
+SELECT concert.expire();
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'bob');
+\set VERBOSITY default
+DROP TRIGGER own ON concert.reservation;
+SELECT concert.expire() > 0 AS expired;
+SELECT action FROM concert.history_of_booking(:'kept') ORDER BY at, action;
 -- on the history
 CREATE TRIGGER own AFTER INSERT ON concert.history FOR EACH ROW EXECUTE FUNCTION regress_app.see();
 SELECT split_part(pg_temp.sell(:'date', :'a1', :'ann', true), '; as', 1) AS of_history;
@@ -172,6 +188,11 @@ BEGIN
 END
 $$;
 ALTER TABLE concert.reservation ADD CONSTRAINT own CHECK (regress_app.path_is_pinned(user_id)) NOT VALID;
+SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS ann;
+ALTER TABLE concert.reservation DROP CONSTRAINT own;
+-- as is one that reaches it through a domain
+CREATE DOMAIN regress_app.customer_id AS uuid CHECK (regress_app.path_is_pinned(VALUE));
+ALTER TABLE concert.reservation ADD CONSTRAINT own CHECK (user_id::regress_app.customer_id IS NOT NULL) NOT VALID;
 SELECT pg_temp.sell(:'date', :'a1', :'ann', false) AS ann;
 ALTER TABLE concert.reservation DROP CONSTRAINT own;
 

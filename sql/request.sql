@@ -83,17 +83,24 @@ UPDATE concert.request_2 SET created_at = now() - interval '7 days' WHERE user_i
 UPDATE concert.request_3 SET created_at = now() - interval '7 days' WHERE user_id = :'bob';
 SELECT ok, reason FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'bob', idempotency_key => 'key 1');
 
--- request_rotate empties one table of the ring, the one that comes next, never a younger answer
-SELECT gen_random_uuid() AS mark \gset
-INSERT INTO concert.request_0 VALUES (:'mark', 'none', 'mark', '', '{}', now());
-INSERT INTO concert.request_1 VALUES (:'mark', 'none', 'mark', '', '{}', now());
-INSERT INTO concert.request_2 VALUES (:'mark', 'none', 'mark', '', '{}', now());
-INSERT INTO concert.request_3 VALUES (:'mark', 'none', 'mark', '', '{}', now());
+-- request_rotate empties one table of the ring, the one that comes next, never a younger answer: such a one is
+-- there only when a clock was set back
+CREATE VIEW pg_temp.marks AS
+    SELECT created_at FROM (TABLE concert.request_0 UNION ALL TABLE concert.request_1 UNION ALL
+                            TABLE concert.request_2 UNION ALL TABLE concert.request_3) AS request WHERE operation = 'mark';
+CREATE FUNCTION pg_temp.mark(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 0..3 LOOP
+        EXECUTE format('DELETE FROM concert.request_%s WHERE operation = %L', n, 'mark');
+        EXECUTE format('INSERT INTO concert.request_%s VALUES (gen_random_uuid(), %L, %2$L, %3$L, %4$L, %5$L)', n, 'mark', '', '{}', at);
+    END LOOP;
+END
+$$;
+SELECT pg_temp.mark(now() - interval '6 days');
+SELECT concert.request_rotate() AS emptied;
+SELECT count(*) AS kept FROM pg_temp.marks;
+SELECT pg_temp.mark(now() - interval '7 days');
 SELECT concert.request_rotate() AS emptied, concert.request_rotate() AS emptied_again;
-SELECT count(*) AS kept FROM (
-    SELECT FROM concert.request_0 WHERE user_id = :'mark' UNION ALL
-    SELECT FROM concert.request_1 WHERE user_id = :'mark' UNION ALL
-    SELECT FROM concert.request_2 WHERE user_id = :'mark' UNION ALL
-    SELECT FROM concert.request_3 WHERE user_id = :'mark') AS marks;
+SELECT count(*) AS kept FROM pg_temp.marks;
 SELECT r::text = :'first' AS same
 FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r;

@@ -219,7 +219,7 @@ GRANT EXECUTE ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text
 -- block_seats(seat_ids, reason, until) takes seats of one date out of the sale, all or none, until
 -- a time (NULL: until unblock_seats). A sold, held or busy seat is refused with its reason; one
 -- already blocked gets the new reason and time.
--- Writes seat, the outbox (seat.blocked). Locks the seats and the bookings of expired pendings, without
+-- Writes seat, history, the outbox (seat.blocked). Locks the seats and the bookings of expired pendings, without
 -- waiting. Errors: 22004 NULL, 22023 an empty list or reason, an infinite time, TK003 too many, TK004 a seat named twice.
 -- Example: SELECT * FROM concert.block_seats(ARRAY[:seat]::uuid[], 'camera');
 CREATE FUNCTION concert.block_seats(seat_ids uuid[], reason text, until timestamptz DEFAULT NULL,

@@ -58,7 +58,7 @@ COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booki
 -- empty seat without need has the reason orphan and an alternative, the ids of a block of as many seats
 -- in the same run that leaves none; where the rule only warns, ok and "warning": "orphan" beside the seat.
 -- Nobody waits for a seat: one that another open transaction is at work on is 'busy'.
--- Writes reservation, the outbox (reservation.reserved, and reservation.expired for what it retires),
+-- Writes reservation, history, the outbox (reservation.reserved, and reservation.expired for what it retires),
 -- request_N with a key. Locks request key, user's limit (both waiting), seats in id order and the
 -- bookings of expired pendings (neither waiting), the outbox key.
 -- Errors: 22004 NULL, 22023 no seats, a bad fence, key or number of concessions, TK001 a concession that the
@@ -79,7 +79,7 @@ GRANT EXECUTE ON FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, big
 
 -- extend(booking_id, user_id, seconds) lets a pending booking live until that many seconds from now,
 -- never beyond 900 seconds after it was made, never shorter than it already had.
--- Writes reservation, the outbox (reservation.extended). Locks the booking (waiting), the outbox key.
+-- Writes reservation, history, the outbox (reservation.extended). Locks the booking (waiting), the outbox key.
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
 -- Errors: 22004 NULL, 22023 seconds out of 1..900.
 -- Example: SELECT * FROM concert.extend(:booking, :user, 120);
@@ -127,7 +127,7 @@ GRANT EXECUTE ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uui
 -- expire(max_rows) retires pending reservations whose time is over, oldest first, whole bookings
 -- together, and returns how many. Correctness never waits for it: an expired pending counts as free
 -- everywhere; this makes its event timely. Bookings that somebody is at work on are left for the next call.
--- Writes reservation, the outbox (reservation.expired). Locks bookings (without waiting), outbox keys.
+-- Writes reservation, history, the outbox (reservation.expired). Locks bookings (without waiting), outbox keys.
 -- Errors: 22004 NULL, 22023 max_rows out of 1..10000; fewer are taken
 -- where the shared lock table is small.
 -- Example: SELECT concert.expire();

@@ -249,11 +249,11 @@ GRANT EXECUTE ON FUNCTION concert.outbox_open(integer) TO concert_sidecar;
 -- the position after that row. When the difference of s2 and s1 is used up, s1 becomes the old s2 and s2
 -- a fresh snapshot, and the local WAL is flushed first: what is returned is durable. No row means that
 -- nothing is new: keep the position. Reading changes nothing and takes no lane.
--- Locks no row; waits only for a rotation.
+-- Locks no row; waits only for a rotation. Its settings keep the plan a walk of the indexes, made when the
+-- tables may have been empty.
 -- Errors: 22004 NULL, 22023 no such lane, bad max_rows, an s2 from the future, 25006 on a standby,
 -- TK008 outbox_reset() is due.
 -- Example: SELECT * FROM concert.outbox_read(0, '1:1:', '1:1:', 0);
--- The settings keep the plan a walk of the indexes, made when the tables may have been empty.
 CREATE FUNCTION concert.outbox_read(lane integer, s1 pg_snapshot, s2 pg_snapshot, seq bigint,
     max_rows integer DEFAULT 500)
     RETURNS TABLE (s1 pg_snapshot, s2 pg_snapshot, seq bigint, id uuid, topic text, key text,
@@ -305,7 +305,6 @@ GRANT EXECUTE ON FUNCTION concert.outbox_skip(integer, uuid) TO concert_admin;
 -- event table and the cursor tables (ACCESS EXCLUSIVE), each within 50 ms.
 -- Errors: 25006 on a standby, TK008 outbox_reset() is due, TK013 at REPEATABLE READ and above.
 -- Example: SELECT * FROM concert.outbox_rotate();
--- The settings: see outbox_read().
 CREATE FUNCTION concert.outbox_rotate() RETURNS concert.answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     SET enable_bitmapscan = off SET jit = off SET lock_timeout = '50ms'
