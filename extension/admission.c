@@ -17,17 +17,17 @@
 PG_FUNCTION_INFO_V1(concert_lease_places);
 PG_FUNCTION_INFO_V1(concert_record_admission);
 
-static SavedPlan live_date = PLAN(
-	"SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL", UUIDOID);
+static SavedPlan live_date =
+	PLAN("SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL", UUIDOID);
 
-static SavedPlan last_lease = PLAN(
-	"SELECT coalesce(max(to_number), 0) FROM concert.place_lease WHERE concert_date_id = $1",
-	UUIDOID);
+static SavedPlan last_lease =
+	PLAN("SELECT coalesce(max(to_number), 0) FROM concert.place_lease WHERE concert_date_id = $1",
+		 UUIDOID);
 
-static SavedPlan insert_lease = PLAN(
-	"INSERT INTO concert.place_lease (concert_date_id, from_number, to_number, leased_at)"
-	" VALUES ($1, $2, $3, $4)",
-	UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID);
+static SavedPlan insert_lease =
+	PLAN("INSERT INTO concert.place_lease (concert_date_id, from_number, to_number, leased_at)"
+		 " VALUES ($1, $2, $3, $4)",
+		 UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID);
 
 static SavedPlan last_batch = PLAN(
 	"SELECT coalesce(max(to_number), 0) FROM concert.admission_batch WHERE concert_date_id = $1",
@@ -53,9 +53,9 @@ Datum
 concert_lease_places(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id", "count"};
-	int64		from_number;
-	int64		to_number;
-	int			count;
+	int64					 from_number;
+	int64					 to_number;
+	int						 count;
 
 	argument_require(fcinfo, lengthof(names), names);
 	count = PG_GETARG_INT32(1);
@@ -64,21 +64,23 @@ concert_lease_places(PG_FUNCTION_ARGS)
 	plan_begin();
 	from_number = admission_lock(PG_GETARG_UUID_P(0), &last_lease) + 1;
 	to_number = from_number + count - 1;
-	plan_write(&insert_lease, PLAN_ARGS(fcinfo->args[0], value(Int64GetDatum(from_number)),
-										value(Int64GetDatum(to_number)),
-										value(TimestampTzGetDatum(GetCurrentTimestamp()))));
+	plan_write(&insert_lease,
+			   PLAN_ARGS(fcinfo->args[0], value(Int64GetDatum(from_number)),
+						 value(Int64GetDatum(to_number)),
+						 value(TimestampTzGetDatum(GetCurrentTimestamp()))));
 	plan_end();
-	return answer_row(fcinfo, (NullableDatum[]){value(Int64GetDatum(from_number)),
-												value(Int64GetDatum(to_number))}, 2);
+	return answer_row(
+		fcinfo,
+		(NullableDatum[]){value(Int64GetDatum(from_number)), value(Int64GetDatum(to_number))}, 2);
 }
 
 static void
 admission_check_batch(FunctionCallInfo fcinfo)
 {
 	static const char *const names[] = {"concert_date_id", "from_number", "to_number", "admitted"};
-	int64		from_number;
-	int64		to_number;
-	int			admitted;
+	int64					 from_number;
+	int64					 to_number;
+	int						 admitted;
 
 	argument_require(fcinfo, lengthof(names), names);
 	from_number = PG_GETARG_INT64(1);
@@ -103,13 +105,17 @@ concert_record_admission(PG_FUNCTION_ARGS)
 	ok = PG_GETARG_INT64(1) > admission_lock(PG_GETARG_UUID_P(0), &last_batch);
 	now = GetCurrentTimestamp();
 	if (ok)
-		plan_write(&insert_batch, PLAN_ARGS(fcinfo->args[0], fcinfo->args[1], fcinfo->args[2],
-											fcinfo->args[3], value(TimestampTzGetDatum(now))));
+		plan_write(&insert_batch,
+				   PLAN_ARGS(fcinfo->args[0], fcinfo->args[1], fcinfo->args[2], fcinfo->args[3],
+							 value(TimestampTzGetDatum(now))));
 	plan_end();
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(ok)), answer_reason(ok ? REASON_NONE : REASON_STALE_FENCE),
-		ok ? value(Int64GetDatum(now / USECS_PER_MS +
-								 (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-								 SECS_PER_DAY * 1000))
-		: null_value()}, 3);
+	return answer_row(
+		fcinfo,
+		(NullableDatum[]){
+			value(BoolGetDatum(ok)), answer_reason(ok ? REASON_NONE : REASON_STALE_FENCE),
+			ok ? value(Int64GetDatum(now / USECS_PER_MS +
+									 (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+										 SECS_PER_DAY * 1000))
+			   : null_value()},
+		3);
 }

@@ -10,10 +10,9 @@
 
 #define ANSWER_COLUMNS_MAX 16
 
-static const char *const reason_texts[] = {
-	[REASON_NONE] = NULL,
+static const char *const reason_texts[] = {[REASON_NONE] = NULL,
 #define X(name, text, meaning) [REASON_##name] = text,
-	CONCERT_REASONS(X)
+										   CONCERT_REASONS(X)
 #undef X
 };
 
@@ -35,10 +34,10 @@ answer_reason(Reason reason)
 Datum
 answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count)
 {
-	Datum		values[ANSWER_COLUMNS_MAX];
-	bool		nulls[ANSWER_COLUMNS_MAX];
-	TupleDesc	tupdesc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
-	HeapTuple	tuple;
+	Datum	  values[ANSWER_COLUMNS_MAX];
+	bool	  nulls[ANSWER_COLUMNS_MAX];
+	TupleDesc tupdesc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	HeapTuple tuple;
 
 	Assert(tupdesc->natts == count && count <= ANSWER_COLUMNS_MAX);
 	for (int i = 0; i < count; i++)

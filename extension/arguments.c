@@ -22,8 +22,8 @@ argument_require(FunctionCallInfo fcinfo, int count, const char *const *names)
 char *
 argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max)
 {
-	char	   *given;
-	int			chars;
+	char *given;
+	int	  chars;
 
 	if (PG_ARGISNULL(n))
 		error_null(name);
@@ -46,7 +46,7 @@ argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name, int cha
 char *
 argument_currency(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	char	   *given;
+	char *given;
 
 	if (PG_ARGISNULL(n))
 		error_null(name);
@@ -59,8 +59,8 @@ argument_currency(FunctionCallInfo fcinfo, int n, const char *name)
 struct pg_tz *
 argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	char	   *given = argument_text(fcinfo, n, name, NAME_CHARS_MAX);
-	pg_tz	   *zone = pg_tzset(given);
+	char  *given = argument_text(fcinfo, n, name, NAME_CHARS_MAX);
+	pg_tz *zone = pg_tzset(given);
 
 	if (zone == NULL)
 		error_invalid(name, given, "the name of a time zone, as in Europe/Oslo");
@@ -71,12 +71,12 @@ argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name)
 pg_uuid_t *
 argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
 {
-	ArrayType  *array;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-	pg_uuid_t  *ids;
-	pg_uuid_t  *sorted;
+	ArrayType *array;
+	Datum	  *elements;
+	bool	  *nulls;
+	int		   count;
+	pg_uuid_t *ids;
+	pg_uuid_t *sorted;
 
 	if (PG_ARGISNULL(n))
 		error_null("seat_ids");
@@ -110,11 +110,11 @@ argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
 char **
 argument_concessions(FunctionCallInfo fcinfo, int n, int count)
 {
-	ArrayType  *array;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			given;
-	char	  **names;
+	ArrayType *array;
+	Datum	  *elements;
+	bool	  *nulls;
+	int		   given;
+	char	 **names;
 
 	if (PG_ARGISNULL(n))
 		return NULL;
@@ -128,7 +128,7 @@ argument_concessions(FunctionCallInfo fcinfo, int n, int count)
 	names = palloc0(sizeof(char *) * count);
 	for (int i = 0; i < count; i++)
 	{
-		int			chars;
+		int chars;
 
 		if (nulls[i])
 			continue;

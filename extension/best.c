@@ -30,10 +30,10 @@ typedef struct SeatBlock
 /* The best blocks so far: all of the lowest rank or, if strict, the cheapest of these. */
 typedef struct Offers
 {
-	bool   is_strict;
-	uint64 rank;
-	int	   count;
-	int	   room;
+	bool	   is_strict;
+	uint64	   rank;
+	int		   count;
+	int		   room;
 	SeatBlock *blocks;
 } Offers;
 

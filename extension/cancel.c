@@ -16,32 +16,31 @@
 PG_FUNCTION_INFO_V1(concert_cancel);
 PG_FUNCTION_INFO_V1(concert_cancel_by_operator);
 
-static SavedPlan replay_cancel = PLAN(
-	"SELECT jsonb_populate_record(NULL::concert.seats_answer, $1)", JSONBOID);
+static SavedPlan replay_cancel =
+	PLAN("SELECT jsonb_populate_record(NULL::concert.seats_answer, $1)", JSONBOID);
 
-static SavedPlan was_cancelled = PLAN(
-	"SELECT 1 FROM concert.reservation"
-	" WHERE booking_id = $1 AND seat_id = $2 AND status = 'cancelled'",
-	UUIDOID, UUIDOID);
+static SavedPlan was_cancelled =
+	PLAN("SELECT 1 FROM concert.reservation"
+		 " WHERE booking_id = $1 AND seat_id = $2 AND status = 'cancelled'",
+		 UUIDOID, UUIDOID);
 
 /* Who wants what to be given back. */
 typedef struct Cancelling
 {
 	const pg_uuid_t *booking_id;
-	const pg_uuid_t *user_id;	/* NULL: an operator, whoever's the booking is */
-	const char *actor;
-	const char *detail;
-	const char *correlation_id;
-	int			count;			/* 0: the whole booking */
-	pg_uuid_t  *seat_ids;		/* in the caller's order */
+	const pg_uuid_t *user_id; /* NULL: an operator, whoever's the booking is */
+	const char		*actor;
+	const char		*detail;
+	const char		*correlation_id;
+	int				 count;	   /* 0: the whole booking */
+	pg_uuid_t		*seat_ids; /* in the caller's order */
 } Cancelling;
 
 static void
 cancel_read_seats(FunctionCallInfo fcinfo, int n, Cancelling *cancelling)
 {
 	if (!PG_ARGISNULL(n))
-		cancelling->seat_ids = argument_seats(fcinfo, n, SEATS_PER_CALL_LIMIT,
-											  &cancelling->count);
+		cancelling->seat_ids = argument_seats(fcinfo, n, SEATS_PER_CALL_LIMIT, &cancelling->count);
 }
 
 /* What makes it the same request; the order of the seats does not. */
@@ -49,7 +48,7 @@ static char *
 cancel_content(const Cancelling *cancelling)
 {
 	StringInfoData content;
-	pg_uuid_t  *sorted = palloc(sizeof(pg_uuid_t) * Max(cancelling->count, 1));
+	pg_uuid_t	  *sorted = palloc(sizeof(pg_uuid_t) * Max(cancelling->count, 1));
 
 	initStringInfo(&content);
 	appendStringInfoString(&content, uuid_text(cancelling->booking_id));
@@ -74,8 +73,9 @@ cancel_find_seat(const Booking *booking, const pg_uuid_t *seat_id)
 static Reason
 cancel_judge_missing(const pg_uuid_t *booking_id, const pg_uuid_t *seat_id)
 {
-	return plan_read(&was_cancelled, PLAN_ARGS(uuid_value(booking_id), uuid_value(seat_id))) > 0 ?
-		REASON_ALREADY_RESOLVED : REASON_UNKNOWN;
+	return plan_read(&was_cancelled, PLAN_ARGS(uuid_value(booking_id), uuid_value(seat_id))) > 0
+		? REASON_ALREADY_RESOLVED
+		: REASON_UNKNOWN;
 }
 
 /*
@@ -85,17 +85,17 @@ cancel_judge_missing(const pg_uuid_t *booking_id, const pg_uuid_t *seat_id)
 static Reason
 cancel_choose(const Cancelling *cancelling, Booking *booking, Json *out)
 {
-	Booking		chosen = *booking;
-	Reason		first = REASON_NONE;
+	Booking chosen = *booking;
+	Reason	first = REASON_NONE;
 
 	chosen.count = 0;
 	chosen.amount = 0;
 	chosen.reservations = palloc(sizeof(Reservation) * cancelling->count);
 	for (int i = 0; i < cancelling->count; i++)
 	{
-		const pg_uuid_t *seat_id = &cancelling->seat_ids[i];
+		const pg_uuid_t	  *seat_id = &cancelling->seat_ids[i];
 		const Reservation *reservation = cancel_find_seat(booking, seat_id);
-		Reason		reason;
+		Reason			   reason;
 
 		if (reservation != NULL)
 		{
@@ -118,14 +118,14 @@ cancel_choose(const Cancelling *cancelling, Booking *booking, Json *out)
 static Datum
 cancel_do(FunctionCallInfo fcinfo, const Cancelling *cancelling, MemoryContext answers)
 {
-	Booking		booking;
-	TimestampTz now;
-	Json		refused = {0};
-	Json		seats = {0};
+	Booking		  booking;
+	TimestampTz	  now;
+	Json		  refused = {0};
+	Json		  seats = {0};
 	MemoryContext work;
-	Datum		answer;
-	Reason		reason = booking_lock_pending(cancelling->booking_id, cancelling->user_id,
-											  &booking, &now);
+	Datum		  answer;
+	Reason		  reason =
+		booking_lock_pending(cancelling->booking_id, cancelling->user_id, &booking, &now);
 
 	json_begin_array(&refused);
 	if (reason == REASON_NONE && cancelling->count > 0)
@@ -137,9 +137,12 @@ cancel_do(FunctionCallInfo fcinfo, const Cancelling *cancelling, MemoryContext a
 	work = MemoryContextSwitchTo(answers);
 	if (reason == REASON_NONE)
 		booking_add_seats(&seats, &booking, 0);
-	answer = answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason),
-		value(JsonbPGetDatum(json_finish(reason == REASON_NONE ? &seats : &refused)))}, 3);
+	answer = answer_row(
+		fcinfo,
+		(NullableDatum[]){
+			value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason),
+			value(JsonbPGetDatum(json_finish(reason == REASON_NONE ? &seats : &refused)))},
+		3);
 	MemoryContextSwitchTo(work);
 	return answer;
 }
@@ -149,8 +152,8 @@ cancel_request(FunctionCallInfo fcinfo, const Cancelling *cancelling, const char
 			   const char *key, const pg_uuid_t *scope)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Request		request;
-	Datum		answer;
+	Request		  request;
+	Datum		  answer;
 
 	request_init(&request, operation, &replay_cancel, key, scope,
 				 key == NULL ? NULL : cancel_content(cancelling));
@@ -168,8 +171,8 @@ Datum
 concert_cancel(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"booking_id", "user_id"};
-	char	   *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
-	Cancelling	cancelling = {
+	char	  *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
+	Cancelling cancelling = {
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
 	};
 
@@ -186,9 +189,9 @@ Datum
 concert_cancel_by_operator(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"booking_id"};
-	static const pg_uuid_t operators = {{0}};
-	char	   *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
-	Cancelling	cancelling = {
+	static const pg_uuid_t	 operators = {{0}};
+	char	  *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
+	Cancelling cancelling = {
 		.actor = GetUserNameFromId(GetSessionUserId(), false),
 		.detail = argument_text(fcinfo, 1, "reason", NAME_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),

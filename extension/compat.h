@@ -55,7 +55,7 @@ compat_init_range_table(EState *estate, Relation table)
 {
 	RangeTblEntry *entry = makeNode(RangeTblEntry);
 #if PG_VERSION_NUM >= 160000
-	List	   *permissions = NIL;
+	List *permissions = NIL;
 #endif
 
 	entry->rtekind = RTE_RELATION;
@@ -92,4 +92,4 @@ compat_index_insert_cleanup(ResultRelInfo *result, int index)
 #endif
 }
 
-#endif							/* CONCERT_COMPAT_H */
+#endif /* CONCERT_COMPAT_H */

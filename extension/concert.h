@@ -38,9 +38,9 @@
 #define SEATS_PER_CALL_LIMIT 1000
 #define KEY_CHARS_MAX 200
 #define NAME_CHARS_MAX 200
-#define GRID_MAX 1000000		/* the highest row and col */
+#define GRID_MAX 1000000 /* the highest row and col */
 #define PENDING_SECONDS_MAX 900
-#define PRICE_MAX INT64CONST(1000000000000000)	/* a call's seats together stay below 2^63 */
+#define PRICE_MAX INT64CONST(1000000000000000) /* a call's seats together stay below 2^63 */
 
 typedef enum Reason
 {
@@ -53,11 +53,11 @@ typedef enum Reason
 extern const char *reason_text(Reason reason);
 
 /* settings.c */
-extern int	settings_max_seats_per_booking;
-extern int	settings_max_event_bytes;
+extern int	 settings_max_seats_per_booking;
+extern int	 settings_max_event_bytes;
 extern char *settings_pass_key_file;
-extern bool settings_direct_access;
-extern int	settings_retention_days;
+extern bool	 settings_direct_access;
+extern int	 settings_retention_days;
 
 extern void settings_define(void);
 
@@ -68,18 +68,19 @@ extern void settings_define(void);
 extern void version_require(void);
 
 /* arguments.c: a NULL where none is allowed is 22004 and names the argument. */
-extern void argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
-extern char *argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
-extern char *argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
-extern char *argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
+extern void			 argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
+extern char			*argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
+extern char			*argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name,
+											int chars_max);
+extern char			*argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
 extern struct pg_tz *argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name);
-extern pg_uuid_t *argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
-extern char **argument_concessions(FunctionCallInfo fcinfo, int n, int count);
+extern pg_uuid_t	*argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
+extern char		   **argument_concessions(FunctionCallInfo fcinfo, int n, int count);
 
 /* answer.c: the composite result of the calling function. */
-extern Datum answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count);
+extern Datum		 answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count);
 extern NullableDatum answer_reason(Reason reason);
-extern const char *uuid_text(const pg_uuid_t *id);
+extern const char	*uuid_text(const pg_uuid_t *id);
 
 /* uuid7.c */
 extern pg_uuid_t uuid7_next(void);
@@ -102,4 +103,4 @@ uuid_compare(const void *a, const void *b)
 	return memcmp(((const pg_uuid_t *) a)->data, ((const pg_uuid_t *) b)->data, UUID_LEN);
 }
 
-#endif							/* CONCERT_H */
+#endif /* CONCERT_H */

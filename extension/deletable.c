@@ -26,70 +26,98 @@ PG_FUNCTION_INFO_V1(concert_restore);
 struct Deletable
 {
 	const char *kind;
-	const char *dependents;		/* as the error's detail names them; NULL: nothing hangs on it */
+	const char *dependents; /* as the error's detail names them; NULL: nothing hangs on it */
 	const char *parent;
 	const char *parent_column;
-	SavedPlan	find;			/* whether it lives; locks the row */
-	SavedPlan	find_dependents;	/* how many live, and the first of them with their labels */
-	SavedPlan	find_parent;	/* the live one; locks it against its own deletion */
+	SavedPlan	find;			 /* whether it lives; locks the row */
+	SavedPlan	find_dependents; /* how many live, and the first of them with their labels */
+	SavedPlan	find_parent;	 /* the live one; locks it against its own deletion */
 	SavedPlan	set;
-	SavedPlan	find_namesake;	/* the live one whose name is in the way; none where names may repeat */
-	SavedPlan	find_dates;		/* the dates whose history the act belongs to */
+	SavedPlan
+		find_namesake;	  /* the live one whose name is in the way; none where names may repeat */
+	SavedPlan find_dates; /* the dates whose history the act belongs to */
 };
 
 #define FIND(table) \
 	PLAN("SELECT deleted_at IS NULL FROM concert." table " WHERE id = $1 FOR UPDATE", UUIDOID)
-#define FIND_PARENT(table) \
-	PLAN("SELECT 1 FROM concert." table " WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", UUIDOID)
-#define FIND_DEPENDENTS(label, from_where, order) \
+#define FIND_PARENT(table)                                                                     \
+	PLAN("SELECT 1 FROM concert." table " WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", \
+		 UUIDOID)
+#define FIND_DEPENDENTS(label, from_where, order)                      \
 	PLAN("SELECT count(*) OVER (), " label " FROM concert." from_where \
-		 " AND deleted_at IS NULL ORDER BY " order " LIMIT $2", UUIDOID, INT4OID)
+		 " AND deleted_at IS NULL ORDER BY " order " LIMIT $2",        \
+		 UUIDOID, INT4OID)
 #define SET(table) \
 	PLAN("UPDATE concert." table " SET deleted_at = $2 WHERE id = $1", UUIDOID, TIMESTAMPTZOID)
 
-#define FIND_NAMESAKE(table, columns) \
+#define FIND_NAMESAKE(table, columns)                                                   \
 	PLAN("SELECT live.id FROM concert." table " AS gone JOIN concert." table " AS live" \
-		 " USING (" columns ") WHERE gone.id = $1 AND live.deleted_at IS NULL", UUIDOID)
+		 " USING (" columns ") WHERE gone.id = $1 AND live.deleted_at IS NULL",         \
+		 UUIDOID)
 #define FIND_DATE(table) \
 	PLAN("SELECT concert_date_id FROM concert." table " WHERE id = $1", UUIDOID)
 
 static Deletable deletables[] = {
-	{"concert", "dates", NULL, NULL, FIND("concert"),
-		FIND_DEPENDENTS("starts_at || ' (' || id || ')'", "concert_date WHERE concert_id = $1",
-						"starts_at, id"),
-		{0}, SET("concert"), {0},
-		PLAN("SELECT id FROM concert.concert_date WHERE concert_id = $1 ORDER BY id", UUIDOID)},
-	{"concert_date", "sections", "concert", "concert_id", FIND("concert_date"),
-		FIND_DEPENDENTS("name || ' (' || id || ')'", "section WHERE concert_date_id = $1",
-						"name, id"),
-		FIND_PARENT("concert"), SET("concert_date"), {0},
-		PLAN("SELECT $1", UUIDOID)},
+	{"concert",
+	 "dates",
+	 NULL,
+	 NULL,
+	 FIND("concert"),
+	 FIND_DEPENDENTS("starts_at || ' (' || id || ')'", "concert_date WHERE concert_id = $1",
+					 "starts_at, id"),
+	 {0},
+	 SET("concert"),
+	 {0},
+	 PLAN("SELECT id FROM concert.concert_date WHERE concert_id = $1 ORDER BY id", UUIDOID)},
+	{"concert_date",
+	 "sections",
+	 "concert",
+	 "concert_id",
+	 FIND("concert_date"),
+	 FIND_DEPENDENTS("name || ' (' || id || ')'", "section WHERE concert_date_id = $1", "name, id"),
+	 FIND_PARENT("concert"),
+	 SET("concert_date"),
+	 {0},
+	 PLAN("SELECT $1", UUIDOID)},
 	{"section", "seats", "concert_date", "concert_date_id", FIND("section"),
-		FIND_DEPENDENTS("label || ' (' || id || ')'", "seat WHERE section_id = $1",
-						"\"row\", col"),
-		FIND_PARENT("concert_date"), SET("section"),
-		FIND_NAMESAKE("section", "concert_date_id, name, price, currency"), FIND_DATE("section")},
-	{"concession", NULL, "section", "section_id", FIND("concession"), {0},
-		FIND_PARENT("section"), SET("concession"),
-		FIND_NAMESAKE("concession", "section_id, name"), FIND_DATE("concession")},
-	{"seat", "reservations", "section", "section_id", FIND("seat"),
-		FIND_DEPENDENTS("status || ' (booking ' || booking_id || ')'",
-						"reservation WHERE seat_id = $1", "id"),
-		FIND_PARENT("section"), SET("seat"), {0}, FIND_DATE("seat")},
+	 FIND_DEPENDENTS("label || ' (' || id || ')'", "seat WHERE section_id = $1", "\"row\", col"),
+	 FIND_PARENT("concert_date"), SET("section"),
+	 FIND_NAMESAKE("section", "concert_date_id, name, price, currency"), FIND_DATE("section")},
+	{"concession",
+	 NULL,
+	 "section",
+	 "section_id",
+	 FIND("concession"),
+	 {0},
+	 FIND_PARENT("section"),
+	 SET("concession"),
+	 FIND_NAMESAKE("concession", "section_id, name"),
+	 FIND_DATE("concession")},
+	{"seat",
+	 "reservations",
+	 "section",
+	 "section_id",
+	 FIND("seat"),
+	 FIND_DEPENDENTS("status || ' (booking ' || booking_id || ')'",
+					 "reservation WHERE seat_id = $1", "id"),
+	 FIND_PARENT("section"),
+	 SET("seat"),
+	 {0},
+	 FIND_DATE("seat")},
 };
 
 static Deletable *const deletable_seat = &deletables[lengthof(deletables) - 1];
 
-static SavedPlan find_expired = PLAN(
-	"SELECT booking_id FROM concert.reservation"
-	" WHERE seat_id = $1 AND deleted_at IS NULL AND resolved_at IS NULL AND expires_at <= $2",
-	UUIDOID, TIMESTAMPTZOID);
+static SavedPlan find_expired =
+	PLAN("SELECT booking_id FROM concert.reservation"
+		 " WHERE seat_id = $1 AND deleted_at IS NULL AND resolved_at IS NULL AND expires_at <= $2",
+		 UUIDOID, TIMESTAMPTZOID);
 
 static Deletable *deletable_argument(FunctionCallInfo fcinfo);
-static void deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live);
-static void seat_lock_expired(const pg_uuid_t *seat_id);
-static void seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now);
-static void deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id);
+static void		  deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live);
+static void		  seat_lock_expired(const pg_uuid_t *seat_id);
+static void		  seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now);
+static void		  deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id);
 
 Deletable *
 deletable_find(const char *kind)
@@ -110,8 +138,8 @@ void
 deletable_judge_delete(Deletable *deletable, const pg_uuid_t *id)
 {
 	StringInfoData detail;
-	int64		live;
-	int			told;
+	int64		   live;
+	int			   told;
 
 	if (deletable->dependents == NULL)
 		return;
@@ -137,22 +165,22 @@ deletable_judge_restore(Deletable *deletable, const pg_uuid_t *id, const pg_uuid
 	if (deletable->parent == NULL)
 		return;
 	if (plan_write(&deletable->find_parent, PLAN_ARGS(uuid_value(parent_id))) == 0)
-		error_restore_refused(deletable->kind, id,
-							  psprintf("Its %s \"%s\" is deleted.", deletable->parent,
-									   uuid_text(parent_id)));
+		error_restore_refused(
+			deletable->kind, id,
+			psprintf("Its %s \"%s\" is deleted.", deletable->parent, uuid_text(parent_id)));
 }
 
 /* An act belongs to a date: a concert's own is written to each of its dates. */
 void
 deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action)
 {
-	Act			act = {
+	Act act = {
 		.action = action,
 		.actor = GetUserNameFromId(GetSessionUserId(), false),
 		.detail = psprintf("%s %s", deletable->kind, uuid_text(id)),
 	};
-	int			dates = plan_read(&deletable->find_dates, PLAN_ARGS(uuid_value(id)));
-	pg_uuid_t  *date_ids = palloc(sizeof(pg_uuid_t) * Max(dates, 1));
+	int		   dates = plan_read(&deletable->find_dates, PLAN_ARGS(uuid_value(id)));
+	pg_uuid_t *date_ids = palloc(sizeof(pg_uuid_t) * Max(dates, 1));
 
 	for (int i = 0; i < dates; i++)
 		date_ids[i] = plan_uuid(i, 0);
@@ -195,8 +223,8 @@ concert_soft_delete(PG_FUNCTION_ARGS)
 Datum
 concert_restore(PG_FUNCTION_ARGS)
 {
-	Deletable  *deletable = deletable_argument(fcinfo);
-	pg_uuid_t  *id = PG_GETARG_UUID_P(1);
+	Deletable *deletable = deletable_argument(fcinfo);
+	pg_uuid_t *id = PG_GETARG_UUID_P(1);
 
 	PreventCommandIfReadOnly("concert.restore()");
 	plan_begin();
@@ -211,8 +239,8 @@ static Deletable *
 deletable_argument(FunctionCallInfo fcinfo)
 {
 	static const char *const names[] = {"kind", "id"};
-	Deletable  *deletable;
-	char	   *kind;
+	Deletable				*deletable;
+	char					*kind;
 
 	argument_require(fcinfo, lengthof(names), names);
 	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -234,8 +262,8 @@ deletable_lock(Deletable *deletable, const pg_uuid_t *id, bool live)
 static bool
 seat_find_expired(const pg_uuid_t *seat_id, TimestampTz now, pg_uuid_t *ret_booking_id)
 {
-	if (plan_read(&find_expired, PLAN_ARGS(uuid_value(seat_id),
-										   value(TimestampTzGetDatum(now)))) == 0)
+	if (plan_read(&find_expired, PLAN_ARGS(uuid_value(seat_id), value(TimestampTzGetDatum(now)))) ==
+		0)
 		return false;
 	*ret_booking_id = plan_uuid(0, 0);
 	return true;
@@ -245,7 +273,7 @@ seat_find_expired(const pg_uuid_t *seat_id, TimestampTz now, pg_uuid_t *ret_book
 static void
 seat_lock_expired(const pg_uuid_t *seat_id)
 {
-	pg_uuid_t	booking_id;
+	pg_uuid_t booking_id;
 
 	if (seat_find_expired(seat_id, GetCurrentTimestamp(), &booking_id))
 		(void) lock_wait(LOCK_BOOKING, lock_name_uuid(&booking_id));
@@ -255,7 +283,7 @@ seat_lock_expired(const pg_uuid_t *seat_id)
 static void
 seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now)
 {
-	pg_uuid_t	booking_id;
+	pg_uuid_t booking_id;
 
 	if (!seat_find_expired(seat_id, now, &booking_id))
 		return;
@@ -267,13 +295,13 @@ seat_retire_expired(const pg_uuid_t *seat_id, TimestampTz now)
 static void
 deletable_refuse_namesake(Deletable *deletable, const pg_uuid_t *id)
 {
-	pg_uuid_t	live_id;
+	pg_uuid_t live_id;
 
 	if (deletable->find_namesake.sql == NULL ||
 		plan_read(&deletable->find_namesake, PLAN_ARGS(uuid_value(id))) == 0)
 		return;
 	live_id = plan_uuid(0, 0);
-	error_restore_refused(deletable->kind, id,
-						  psprintf("Live %s \"%s\" has its name.", deletable->kind,
-								   uuid_text(&live_id)));
+	error_restore_refused(
+		deletable->kind, id,
+		psprintf("Live %s \"%s\" has its name.", deletable->kind, uuid_text(&live_id)));
 }

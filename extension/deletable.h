@@ -32,4 +32,4 @@ extern void deletable_judge_restore(Deletable *deletable, const pg_uuid_t *id,
 /* Tells that it was deleted, or restored: acts in the history and, for a seat, the event. */
 extern void deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action);
 
-#endif							/* CONCERT_DELETABLE_H */
+#endif /* CONCERT_DELETABLE_H */

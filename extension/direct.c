@@ -32,29 +32,29 @@
 /* What an insert needs of the executor; lives as long as the table's entry. */
 typedef struct Inserter
 {
-	MemoryContext context;
-	EState	   *estate;
-	ResultRelInfo *result;
+	MemoryContext	context;
+	EState		   *estate;
+	ResultRelInfo  *result;
 	TupleTableSlot *slot;
-	int			index_count;
-	Oid		   *index_oids;
+	int				index_count;
+	Oid			   *index_oids;
 } Inserter;
 
 typedef struct TableEntry
 {
-	bool		known;
-	uint64		generation;
-	Oid			oid;
-	bool		readable;
-	bool		insertable;
-	Inserter   *inserter;		/* made by the first insert */
+	bool	  known;
+	uint64	  generation;
+	Oid		  oid;
+	bool	  readable;
+	bool	  insertable;
+	Inserter *inserter; /* made by the first insert */
 } TableEntry;
 
 static const struct
 {
 	const char *name;
 	int			columns;
-}			table_names[DIRECT_TABLES] = {
+} table_names[DIRECT_TABLES] = {
 	[DIRECT_CONCERT_DATE] = {"concert_date", 18},
 	[DIRECT_SECTION] = {"section", 10},
 	[DIRECT_SEAT] = {"seat", 11},
@@ -74,43 +74,50 @@ static const struct
 
 static const struct
 {
-	const char *name;
-	DirectTable table;
+	const char	*name;
+	DirectTable	 table;
 	RegProcedure equals[DIRECT_KEYS_MAX];
-	RegProcedure at_least;		/* of the last of these columns */
-}			index_names[DIRECT_INDEXES] = {
+	RegProcedure at_least; /* of the last of these columns */
+} index_names[DIRECT_INDEXES] = {
 	[DIRECT_CONCERT_DATE_ID] = {"concert_date_pkey", DIRECT_CONCERT_DATE, {F_UUID_EQ}},
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
 	[DIRECT_SEAT_ID] = {"seat_pkey", DIRECT_SEAT, {F_UUID_EQ}},
 	[DIRECT_SEAT_POSITION] = {"seat_position", DIRECT_SEAT, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_LIVE_SEAT] = {"reservation_live_seat", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_SEAT_FENCE] = {"reservation_seat_fence", DIRECT_RESERVATION, {F_UUID_EQ}},
-	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date", DIRECT_RESERVATION, {F_UUID_EQ, F_UUID_EQ}},
+	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date",
+									  DIRECT_RESERVATION,
+									  {F_UUID_EQ, F_UUID_EQ}},
 	[DIRECT_REQUEST_0_KEY] = {"request_0_key", DIRECT_REQUEST_0, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_1_KEY] = {"request_1_key", DIRECT_REQUEST_1, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_2_KEY] = {"request_2_key", DIRECT_REQUEST_2, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_3_KEY] = {"request_3_key", DIRECT_REQUEST_3, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_OUTBOX_STATE_STAMP] = {"outbox_state_pkey", DIRECT_OUTBOX_STATE, {F_TEXTEQ}},
-	[DIRECT_CONCESSION_LIVE_NAME] = {"concession_live_name", DIRECT_CONCESSION, {F_UUID_EQ, F_TEXTEQ}},
-	[DIRECT_HISTORY_DATE_XID] = {"history_date_xid", DIRECT_HISTORY, {F_UUID_EQ, F_XID8EQ}, F_XID8GE},
+	[DIRECT_CONCESSION_LIVE_NAME] = {"concession_live_name",
+									 DIRECT_CONCESSION,
+									 {F_UUID_EQ, F_TEXTEQ}},
+	[DIRECT_HISTORY_DATE_XID] = {"history_date_xid",
+								 DIRECT_HISTORY,
+								 {F_UUID_EQ, F_XID8EQ},
+								 F_XID8GE},
 };
 
 static TableEntry tables[DIRECT_TABLES];
-static Oid	index_oids[DIRECT_INDEXES];
+static Oid		  index_oids[DIRECT_INDEXES];
 
-static void direct_forget(Datum arg, Oid relation);
+static void		   direct_forget(Datum arg, Oid relation);
 static TableEntry *table_entry(DirectTable table);
-static Oid	direct_oid(const char *name);
-static void table_judge(TableEntry *entry, DirectTable table);
-static bool triggers_are_ours(const TriggerDesc *triggers, DirectTable table);
-static bool checks_are_plain(const TupleConstr *constraints);
-static bool expression_is_plain(Node *expression);
-static bool indexes_are_plain(Relation table);
-static Inserter *inserter_make(Relation table);
-static void inserter_drop(Inserter *inserter);
-static void inserter_open(Inserter *inserter, Relation table);
-static void inserter_close(Inserter *inserter);
-static void inserter_put(Inserter *inserter, Relation table, const NullableDatum *columns);
+static Oid		   direct_oid(const char *name);
+static void		   table_judge(TableEntry *entry, DirectTable table);
+static bool		   triggers_are_ours(const TriggerDesc *triggers, DirectTable table);
+static bool		   checks_are_plain(const TupleConstr *constraints);
+static bool		   expression_is_plain(Node *expression);
+static bool		   indexes_are_plain(Relation table);
+static Inserter	  *inserter_make(Relation table);
+static void		   inserter_drop(Inserter *inserter);
+static void		   inserter_open(Inserter *inserter, Relation table);
+static void		   inserter_close(Inserter *inserter);
+static void		   inserter_put(Inserter *inserter, Relation table, const NullableDatum *columns);
 
 static void
 direct_forget(Datum arg, Oid relation)
@@ -129,13 +136,15 @@ direct_forget(Datum arg, Oid relation)
 static Oid
 direct_oid(const char *name)
 {
-	Oid			oid = get_relname_relid(name, get_namespace_oid("concert", false));
+	Oid oid = get_relname_relid(name, get_namespace_oid("concert", false));
 
 	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"concert.%s\" does not exist", name),
-				 errhint("The library may be newer than the objects: run ALTER EXTENSION concert UPDATE.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"concert.%s\" does not exist", name),
+			 errhint(
+				 "The library may be newer than the objects: run ALTER EXTENSION concert UPDATE.")));
 	return oid;
 }
 
@@ -159,9 +168,9 @@ table_entry(DirectTable table)
 static void
 table_judge(TableEntry *entry, DirectTable table)
 {
-	Relation	relation;
+	Relation		   relation;
 	const TupleConstr *constraints;
-	bool		plain;
+	bool			   plain;
 
 	if (entry->inserter != NULL)
 		inserter_drop(entry->inserter);
@@ -242,13 +251,13 @@ checks_are_plain(const TupleConstr *constraints)
 static bool
 indexes_are_plain(Relation table)
 {
-	List	   *oids = RelationGetIndexList(table);
-	ListCell   *cell;
-	bool		plain = true;
+	List	 *oids = RelationGetIndexList(table);
+	ListCell *cell;
+	bool	  plain = true;
 
 	foreach(cell, oids)
 	{
-		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
 		plain = plain && index->rd_index->indimmediate &&
 			expression_is_plain((Node *) RelationGetIndexExpressions(index)) &&
@@ -312,20 +321,20 @@ scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const Dat
 	scan_open(ret_scan, index, snapshot, key_count);
 	for (int i = 0; i < key_count; i++)
 	{
-		bool		is_equal = i < equal_count;
+		bool is_equal = i < equal_count;
 
-		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1,
-							   is_equal ? BTEqualStrategyNumber : BTGreaterEqualStrategyNumber,
-							   InvalidOid, ret_scan->index->rd_indcollation[i],
-							   is_equal ? index_names[index].equals[i] : index_names[index].at_least,
-							   keys[i]);
+		ScanKeyEntryInitialize(
+			&scan_keys[i], 0, i + 1,
+			is_equal ? BTEqualStrategyNumber : BTGreaterEqualStrategyNumber, InvalidOid,
+			ret_scan->index->rd_indcollation[i],
+			is_equal ? index_names[index].equals[i] : index_names[index].at_least, keys[i]);
 	}
 	index_rescan(ret_scan->scan, scan_keys, key_count, NULL, 0);
 }
 
 void
-direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
-				  const Datum *keys, int key_count)
+direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const Datum *keys,
+				  int key_count)
 {
 	scan_begin(ret_scan, index, snapshot, keys, key_count, key_count);
 }
@@ -364,8 +373,8 @@ direct_scan_next_entry(DirectScan *scan, pg_uuid_t *ret_key, ItemPointer ret_pla
 	if (place == NULL)
 		return false;
 	*ret_place = *place;
-	*ret_key = *DatumGetUUIDP(index_getattr(scan->scan->xs_itup, 1, scan->scan->xs_itupdesc,
-											&isnull));
+	*ret_key =
+		*DatumGetUUIDP(index_getattr(scan->scan->xs_itup, 1, scan->scan->xs_itupdesc, &isnull));
 	return true;
 }
 
@@ -394,8 +403,8 @@ direct_scan_end(DirectScan *scan)
 pg_uuid_t
 direct_uuid(const DirectScan *scan, int column)
 {
-	bool		isnull;
-	Datum		datum = direct_datum(scan, column, &isnull);
+	bool  isnull;
+	Datum datum = direct_datum(scan, column, &isnull);
 
 	return isnull ? (pg_uuid_t){{0}} : *DatumGetUUIDP(datum);
 }
@@ -403,8 +412,8 @@ direct_uuid(const DirectScan *scan, int column)
 int64
 direct_int64(const DirectScan *scan, int column)
 {
-	bool		isnull;
-	Datum		datum = direct_datum(scan, column, &isnull);
+	bool  isnull;
+	Datum datum = direct_datum(scan, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt64(datum);
 }
@@ -412,8 +421,8 @@ direct_int64(const DirectScan *scan, int column)
 int
 direct_int32(const DirectScan *scan, int column)
 {
-	bool		isnull;
-	Datum		datum = direct_datum(scan, column, &isnull);
+	bool  isnull;
+	Datum datum = direct_datum(scan, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(datum);
 }
@@ -421,8 +430,8 @@ direct_int32(const DirectScan *scan, int column)
 bool
 direct_bool(const DirectScan *scan, int column)
 {
-	bool		isnull;
-	Datum		datum = direct_datum(scan, column, &isnull);
+	bool  isnull;
+	Datum datum = direct_datum(scan, column, &isnull);
 
 	return !isnull && DatumGetBool(datum);
 }
@@ -430,7 +439,7 @@ direct_bool(const DirectScan *scan, int column)
 bool
 direct_is_null(const DirectScan *scan, int column)
 {
-	bool		isnull;
+	bool isnull;
 
 	(void) direct_datum(scan, column, &isnull);
 	return isnull;
@@ -439,10 +448,10 @@ direct_is_null(const DirectScan *scan, int column)
 bool
 direct_text_is(const DirectScan *scan, int column, const char *word)
 {
-	bool		isnull;
-	Datum		datum = direct_datum(scan, column, &isnull);
-	size_t		bytes = strlen(word);
-	text	   *found;
+	bool   isnull;
+	Datum  datum = direct_datum(scan, column, &isnull);
+	size_t bytes = strlen(word);
+	text  *found;
 
 	if (isnull)
 		return false;
@@ -479,11 +488,11 @@ direct_insert(DirectTable table, const NullableDatum *columns)
 static Inserter *
 inserter_make(Relation table)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "concert inserter",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "concert inserter", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	Inserter   *inserter = palloc0(sizeof(Inserter));
-	TupleDesc	columns;
+	Inserter	 *inserter = palloc0(sizeof(Inserter));
+	TupleDesc	  columns;
 
 	inserter->context = context;
 	inserter->estate = CreateExecutorState();
@@ -540,7 +549,7 @@ static void
 inserter_put(Inserter *inserter, Relation table, const NullableDatum *columns)
 {
 	TupleTableSlot *slot = inserter->slot;
-	MemoryContext caller;
+	MemoryContext	caller;
 
 	ResetPerTupleExprContext(inserter->estate);
 	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(inserter->estate));

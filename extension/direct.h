@@ -67,13 +67,13 @@ typedef enum DirectIndex
 /* An open index scan; its slot holds the current row until the next call. */
 typedef struct DirectScan
 {
-	Relation	table;
-	Relation	index;
-	IndexScanDesc scan;
+	Relation		table;
+	Relation		index;
+	IndexScanDesc	scan;
 	TupleTableSlot *slot;
 } DirectScan;
 
-extern Oid	direct_table_oid(DirectTable table);
+extern Oid direct_table_oid(DirectTable table);
 
 /* Whether the table may be read directly. */
 extern bool direct_is_readable(DirectTable table);
@@ -98,8 +98,8 @@ extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot 
 							  const Datum *keys, int key_count);
 
 /* The same, but the last of the keys is where its column begins: an index that has an at_least. */
-extern void direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index,
-										Snapshot snapshot, const Datum *keys, int key_count);
+extern void direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
+										const Datum *keys, int key_count);
 
 /* Rows from the first one on whose leading index column, a uuid, is at least this. */
 extern void direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
@@ -131,12 +131,12 @@ direct_datum(const DirectScan *scan, int column, bool *ret_isnull)
 }
 
 extern pg_uuid_t direct_uuid(const DirectScan *scan, int column);
-extern int64 direct_int64(const DirectScan *scan, int column);
-extern int	direct_int32(const DirectScan *scan, int column);
-extern bool direct_bool(const DirectScan *scan, int column);
-extern bool direct_is_null(const DirectScan *scan, int column);
+extern int64	 direct_int64(const DirectScan *scan, int column);
+extern int		 direct_int32(const DirectScan *scan, int column);
+extern bool		 direct_bool(const DirectScan *scan, int column);
+extern bool		 direct_is_null(const DirectScan *scan, int column);
 
 /* Whether a text column holds exactly this. */
 extern bool direct_text_is(const DirectScan *scan, int column, const char *word);
 
-#endif							/* CONCERT_DIRECT_H */
+#endif /* CONCERT_DIRECT_H */

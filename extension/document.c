@@ -8,8 +8,8 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
-#define QUOTED_BYTES_MAX 60		/* of somebody's key or value in a message */
-#define INTEGER_DIGITS_MAX 18	/* always within an int64 */
+#define QUOTED_BYTES_MAX 60	  /* of somebody's key or value in a message */
+#define INTEGER_DIGITS_MAX 18 /* always within an int64 */
 
 static const char *const kind_names[] = {
 	"null", "a string", "a number", "a boolean", "an array", "an object",
@@ -37,7 +37,7 @@ document_index(const DocumentPath *up, int index)
 static void
 document_quote(StringInfo out, const char *text, int bytes)
 {
-	int			kept = pg_mbcliplen(text, bytes, QUOTED_BYTES_MAX);
+	int kept = pg_mbcliplen(text, bytes, QUOTED_BYTES_MAX);
 
 	escape_json(out, psprintf("%s%s", pnstrdup(text, kept), kept < bytes ? "..." : ""));
 }
@@ -108,7 +108,7 @@ document_kind(const JsonbValue *value)
 static void
 document_require_kind(const JsonbValue *value, const DocumentPath *at, int kinds)
 {
-	int			kind = document_kind(value);
+	int			   kind = document_kind(value);
 	StringInfoData expected;
 
 	if ((kind & kinds) != 0)
@@ -117,14 +117,15 @@ document_require_kind(const JsonbValue *value, const DocumentPath *at, int kinds
 	for (int i = 0; i < lengthof(kind_names); i++)
 		if ((kinds & ~KIND_NULL & 1 << i) != 0)
 			appendStringInfo(&expected, "%s%s", expected.len > 0 ? " or " : "", kind_names[i]);
-	document_refuse(at, psprintf("expected %s, got %s", expected.data,
-					kind_names[pg_leftmost_one_pos32(kind)]));
+	document_refuse(
+		at,
+		psprintf("expected %s, got %s", expected.data, kind_names[pg_leftmost_one_pos32(kind)]));
 }
 
 JsonbValue
 document_value(Jsonb *jsonb, const DocumentPath *root)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (JB_ROOT_IS_SCALAR(jsonb))
 		document_refuse(root, "expected an object, got a single value");
@@ -154,7 +155,7 @@ document_object(const JsonbValue *object, const DocumentPath *at, const Document
 		ret_values[i].type = jbvNull;
 	while (document_next(&items))
 	{
-		int			i = document_find_key(keys, count, &items.at);
+		int i = document_find_key(keys, count, &items.at);
 
 		if (i < 0)
 			document_refuse(&items.at, "unknown key");
@@ -174,7 +175,7 @@ DocumentItems
 document_items(const JsonbValue *container, const DocumentPath *at, int kinds)
 {
 	DocumentItems items = {.kinds = kinds, .at = {.up = at, .index = -1}};
-	JsonbValue	whole;
+	JsonbValue	  whole;
 
 	items.iterator = JsonbIteratorInit(container->val.binary.data);
 	items.keyed = JsonbIteratorNext(&items.iterator, &whole, true) == WJB_BEGIN_OBJECT;
@@ -214,13 +215,15 @@ document_integer(const JsonbValue *value, const DocumentPath *at, int64 low, int
 	int64		number;
 
 	if (strspn(unsigned_digits, "0123456789") != strlen(unsigned_digits))
-		document_refuse(at, psprintf("expected a whole number, got %.*s",
-									 QUOTED_BYTES_MAX, digits));
-	number = strlen(unsigned_digits) > INTEGER_DIGITS_MAX
-		? PG_INT64_MAX : strtoll(digits, NULL, 10);
+		document_refuse(at,
+						psprintf("expected a whole number, got %.*s", QUOTED_BYTES_MAX, digits));
+	number =
+		strlen(unsigned_digits) > INTEGER_DIGITS_MAX ? PG_INT64_MAX : strtoll(digits, NULL, 10);
 	if (number < low || number > high)
-		document_refuse(at, psprintf("expected a number from " INT64_FORMAT " to " INT64_FORMAT
-									 ", got %.*s", low, high, QUOTED_BYTES_MAX, digits));
+		document_refuse(at,
+						psprintf("expected a number from " INT64_FORMAT " to " INT64_FORMAT
+								 ", got %.*s",
+								 low, high, QUOTED_BYTES_MAX, digits));
 	pfree(digits);
 	return number;
 }
@@ -228,22 +231,23 @@ document_integer(const JsonbValue *value, const DocumentPath *at, int64 low, int
 double
 document_number(const JsonbValue *value, const DocumentPath *at, double limit)
 {
-	double		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-															NumericGetDatum(value->val.numeric)));
+	double number = DatumGetFloat8(
+		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
 
 	if (!(number >= -limit && number <= limit))
-		document_refuse(at, psprintf("expected a number from %g to %g, got %.*s", -limit, limit,
-									 QUOTED_BYTES_MAX, numeric_normalize(value->val.numeric)));
+		document_refuse(at,
+						psprintf("expected a number from %g to %g, got %.*s", -limit, limit,
+								 QUOTED_BYTES_MAX, numeric_normalize(value->val.numeric)));
 	return number;
 }
 
 char *
 document_text(const JsonbValue *value, const DocumentPath *at, int chars_min, int chars_max)
 {
-	int			chars = pg_mbstrlen_with_len(value->val.string.val, value->val.string.len);
+	int chars = pg_mbstrlen_with_len(value->val.string.val, value->val.string.len);
 
 	if (chars < chars_min || chars > chars_max)
-		document_refuse(at, psprintf("expected from %d to %d characters, got %d",
-									 chars_min, chars_max, chars));
+		document_refuse(
+			at, psprintf("expected from %d to %d characters, got %d", chars_min, chars_max, chars));
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }

@@ -22,15 +22,15 @@
 #define KIND_OBJECT 0x20
 #define KIND_ANY 0x3f
 
-#define DOCUMENT_KEYS_MAX 16	/* of one table of keys */
+#define DOCUMENT_KEYS_MAX 16 /* of one table of keys */
 
 /* Where a value stands: a key, or an index when the key is NULL, below another place. */
 typedef struct DocumentPath
 {
-	const struct DocumentPath *up;	/* NULL: the document itself, its key may be "" */
-	const char *key;
-	int			key_bytes;
-	int			index;
+	const struct DocumentPath *up; /* NULL: the document itself, its key may be "" */
+	const char				  *key;
+	int						   key_bytes;
+	int						   index;
 } DocumentPath;
 
 typedef struct DocumentKey
@@ -43,10 +43,10 @@ typedef struct DocumentKey
 typedef struct DocumentItems
 {
 	JsonbIterator *iterator;
-	DocumentPath at;			/* of the item that document_next() gave */
-	JsonbValue	item;
-	int			kinds;
-	bool		keyed;			/* of an object */
+	DocumentPath   at; /* of the item that document_next() gave */
+	JsonbValue	   item;
+	int			   kinds;
+	bool		   keyed; /* of an object */
 } DocumentItems;
 
 extern DocumentPath document_root(const char *name);
@@ -65,8 +65,8 @@ extern void document_object(const JsonbValue *object, const DocumentPath *at,
 
 /* The items of an array, or the values of an object, each of one of the kinds. */
 extern DocumentItems document_items(const JsonbValue *container, const DocumentPath *at, int kinds);
-extern bool document_next(DocumentItems *items);
-extern int	document_count(const JsonbValue *container);
+extern bool			 document_next(DocumentItems *items);
+extern int			 document_count(const JsonbValue *container);
 
 static inline bool
 document_given(const JsonbValue *value)
@@ -74,10 +74,10 @@ document_given(const JsonbValue *value)
 	return value->type != jbvNull;
 }
 
-extern int64 document_integer(const JsonbValue *value, const DocumentPath *at,
-							  int64 low, int64 high);
+extern int64  document_integer(const JsonbValue *value, const DocumentPath *at, int64 low,
+							   int64 high);
 extern double document_number(const JsonbValue *value, const DocumentPath *at, double limit);
-extern char *document_text(const JsonbValue *value, const DocumentPath *at,
-						   int chars_min, int chars_max);
+extern char	 *document_text(const JsonbValue *value, const DocumentPath *at, int chars_min,
+							int chars_max);
 
-#endif							/* CONCERT_DOCUMENT_H */
+#endif /* CONCERT_DOCUMENT_H */

@@ -22,12 +22,12 @@ PG_FUNCTION_INFO_V1(concert_record_point_charge);
 
 typedef struct Confirmation
 {
-	pg_uuid_t	booking_id;
-	pg_uuid_t	concert_date_id;
-	pg_uuid_t	user_id;
-	int			count;
-	pg_uuid_t  *reservation_ids;
-	pg_uuid_t  *seat_ids;
+	pg_uuid_t  booking_id;
+	pg_uuid_t  concert_date_id;
+	pg_uuid_t  user_id;
+	int		   count;
+	pg_uuid_t *reservation_ids;
+	pg_uuid_t *seat_ids;
 } Confirmation;
 
 static SavedPlan find_stranger = PLAN(
@@ -37,21 +37,21 @@ static SavedPlan find_stranger = PLAN(
 	" LIMIT 1",
 	UUIDARRAYOID, UUIDARRAYOID, UUIDOID, UUIDOID, UUIDOID);
 
-static SavedPlan issue_tickets = PLAN(
-	"INSERT INTO concert.ticket"
-	" (reservation_id, concert_date_id, seat_id, booking_id, user_id, event_id)"
-	" SELECT id, concert_date_id, seat_id, booking_id, user_id, $2 FROM concert.reservation"
-	" WHERE id = ANY ($1) AND status = 'confirmed' ORDER BY id"
-	" ON CONFLICT (reservation_id) DO NOTHING",
-	UUIDARRAYOID, UUIDOID);
+static SavedPlan issue_tickets =
+	PLAN("INSERT INTO concert.ticket"
+		 " (reservation_id, concert_date_id, seat_id, booking_id, user_id, event_id)"
+		 " SELECT id, concert_date_id, seat_id, booking_id, user_id, $2 FROM concert.reservation"
+		 " WHERE id = ANY ($1) AND status = 'confirmed' ORDER BY id"
+		 " ON CONFLICT (reservation_id) DO NOTHING",
+		 UUIDARRAYOID, UUIDOID);
 
-static SavedPlan find_charge = PLAN(
-	"SELECT 1 FROM concert.transfer AS t"
-	" JOIN concert.account AS wallet ON wallet.id = t.credit_account_id"
-	" JOIN concert.account AS source ON source.id = t.debit_account_id"
-	" WHERE t.id = $1 AND t.kind = 'charge' AND wallet.id = $2 AND wallet.owner_id = $3"
-	" AND t.amount = $4 AND t.currency = $5 AND source.name = $6 AND t.external_ref = $7",
-	UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
+static SavedPlan find_charge =
+	PLAN("SELECT 1 FROM concert.transfer AS t"
+		 " JOIN concert.account AS wallet ON wallet.id = t.credit_account_id"
+		 " JOIN concert.account AS source ON source.id = t.debit_account_id"
+		 " WHERE t.id = $1 AND t.kind = 'charge' AND wallet.id = $2 AND wallet.owner_id = $3"
+		 " AND t.amount = $4 AND t.currency = $5 AND source.name = $6 AND t.external_ref = $7",
+		 UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
 
 static SavedPlan record_charge = PLAN(
 	"INSERT INTO concert.point_charge_record (transfer_id, account_id, user_id, amount, currency,"
@@ -59,17 +59,17 @@ static SavedPlan record_charge = PLAN(
 	" ON CONFLICT (transfer_id) DO NOTHING",
 	UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, UUIDOID);
 
-static Datum effect_apply(FunctionCallInfo fcinfo, const char *consumer, const char *type,
-						  void (*apply) (Jsonb *payload, const pg_uuid_t *event_id));
-static void effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id);
-static void effect_record_charge(Jsonb *payload, const pg_uuid_t *event_id);
-static Confirmation payload_confirmation(Jsonb *payload);
-static JsonbValue *payload_field(JsonbContainer *object, const char *path, const char *name,
-								 enum jbvType type, const char *expected);
-static pg_uuid_t payload_uuid(JsonbContainer *object, const char *path, const char *name);
+static Datum		 effect_apply(FunctionCallInfo fcinfo, const char *consumer, const char *type,
+								  void (*apply)(Jsonb *payload, const pg_uuid_t *event_id));
+static void			 effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id);
+static void			 effect_record_charge(Jsonb *payload, const pg_uuid_t *event_id);
+static Confirmation	 payload_confirmation(Jsonb *payload);
+static JsonbValue	*payload_field(JsonbContainer *object, const char *path, const char *name,
+								   enum jbvType type, const char *expected);
+static pg_uuid_t	 payload_uuid(JsonbContainer *object, const char *path, const char *name);
 static NullableDatum payload_text(JsonbContainer *object, const char *name);
-static int64 payload_amount(JsonbContainer *object, const char *name);
-static bool is_uuid(const char *text, int bytes);
+static int64		 payload_amount(JsonbContainer *object, const char *name);
+static bool			 is_uuid(const char *text, int bytes);
 
 Datum
 concert_issue_tickets(PG_FUNCTION_ARGS)
@@ -85,14 +85,14 @@ concert_record_point_charge(PG_FUNCTION_ARGS)
 
 static Datum
 effect_apply(FunctionCallInfo fcinfo, const char *consumer, const char *type,
-			 void (*apply) (Jsonb *payload, const pg_uuid_t *event_id))
+			 void (*apply)(Jsonb *payload, const pg_uuid_t *event_id))
 {
 	static const char *const names[] = {"event_id", "type", "payload"};
-	NullableDatum columns[2];
-	pg_uuid_t  *event_id;
-	char	   *got_type;
-	Jsonb	   *payload;
-	Reason		reason;
+	NullableDatum			 columns[2];
+	pg_uuid_t				*event_id;
+	char					*got_type;
+	Jsonb					*payload;
+	Reason					 reason;
 
 	argument_require(fcinfo, lengthof(names), names);
 	event_id = PG_GETARG_UUID_P(0);
@@ -112,7 +112,7 @@ effect_apply(FunctionCallInfo fcinfo, const char *consumer, const char *type,
 static void
 effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id)
 {
-	Confirmation told = payload_confirmation(payload);
+	Confirmation  told = payload_confirmation(payload);
 	NullableDatum reservation_ids = uuid_array_value(told.reservation_ids, told.count);
 
 	if (plan_read(&find_stranger,
@@ -120,7 +120,7 @@ effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id)
 							uuid_value(&told.booking_id), uuid_value(&told.concert_date_id),
 							uuid_value(&told.user_id))) > 0)
 	{
-		pg_uuid_t	stranger = plan_uuid(0, 0);
+		pg_uuid_t stranger = plan_uuid(0, 0);
 
 		error_unknown_object("reservation", &stranger);
 	}
@@ -130,15 +130,18 @@ effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id)
 static void
 effect_record_charge(Jsonb *payload, const pg_uuid_t *event_id)
 {
-	JsonbContainer *root = &payload->root;
-	pg_uuid_t	transfer_id = payload_uuid(root, "", "transfer_id");
-	pg_uuid_t	account_id = payload_uuid(root, "", "account_id");
-	pg_uuid_t	user_id = payload_uuid(root, "", "user_id");
-	const NullableDatum args[] = {
-		uuid_value(&transfer_id), uuid_value(&account_id), uuid_value(&user_id),
-		value(Int64GetDatum(payload_amount(root, "amount"))), payload_text(root, "currency"),
-		payload_text(root, "source"), payload_text(root, "external_ref"), uuid_value(event_id)
-	};
+	JsonbContainer	   *root = &payload->root;
+	pg_uuid_t			transfer_id = payload_uuid(root, "", "transfer_id");
+	pg_uuid_t			account_id = payload_uuid(root, "", "account_id");
+	pg_uuid_t			user_id = payload_uuid(root, "", "user_id");
+	const NullableDatum args[] = {uuid_value(&transfer_id),
+								  uuid_value(&account_id),
+								  uuid_value(&user_id),
+								  value(Int64GetDatum(payload_amount(root, "amount"))),
+								  payload_text(root, "currency"),
+								  payload_text(root, "source"),
+								  payload_text(root, "external_ref"),
+								  uuid_value(event_id)};
 
 	if (plan_read(&find_charge, args) == 0)
 		error_unknown_object("charge", &transfer_id);
@@ -149,12 +152,11 @@ static Confirmation
 payload_confirmation(Jsonb *payload)
 {
 	JsonbContainer *root = &payload->root;
-	Confirmation told = {
-		.booking_id = payload_uuid(root, "", "booking_id"),
-		.concert_date_id = payload_uuid(root, "", "concert_date_id"),
-		.user_id = payload_uuid(root, "", "user_id")
-	};
-	JsonbContainer *seats = payload_field(root, "", "seats", jbvBinary, "an array")->val.binary.data;
+	Confirmation	told = {.booking_id = payload_uuid(root, "", "booking_id"),
+							.concert_date_id = payload_uuid(root, "", "concert_date_id"),
+							.user_id = payload_uuid(root, "", "user_id")};
+	JsonbContainer *seats =
+		payload_field(root, "", "seats", jbvBinary, "an array")->val.binary.data;
 
 	if (!JsonContainerIsArray(seats) || JsonContainerSize(seats) < 1 ||
 		JsonContainerSize(seats) > SEATS_PER_CALL_LIMIT)
@@ -177,8 +179,8 @@ payload_confirmation(Jsonb *payload)
 }
 
 static JsonbValue *
-payload_field(JsonbContainer *object, const char *path, const char *name,
-			  enum jbvType type, const char *expected)
+payload_field(JsonbContainer *object, const char *path, const char *name, enum jbvType type,
+			  const char *expected)
 {
 	JsonbValue *field = NULL;
 
@@ -205,16 +207,16 @@ payload_text(JsonbContainer *object, const char *name)
 {
 	JsonbValue *field = payload_field(object, "", name, jbvString, "a string");
 
-	return value(PointerGetDatum(cstring_to_text_with_len(field->val.string.val,
-														  field->val.string.len)));
+	return value(
+		PointerGetDatum(cstring_to_text_with_len(field->val.string.val, field->val.string.len)));
 }
 
 static int64
 payload_amount(JsonbContainer *object, const char *name)
 {
 	JsonbValue *field = payload_field(object, "", name, jbvNumeric, "a whole number");
-	char	   *digits = DatumGetCString(DirectFunctionCall1(numeric_out,
-															 NumericGetDatum(field->val.numeric)));
+	char	   *digits =
+		DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(field->val.numeric)));
 
 	if (strlen(digits) > AMOUNT_DIGITS_MAX || strspn(digits, "0123456789") != strlen(digits))
 		error_invalid("payload", name, "a whole number there");

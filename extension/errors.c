@@ -71,27 +71,25 @@ error_unknown_concession(const char *name, const pg_uuid_t *section_id)
 void
 error_key_reused(const char *key, const char *operation)
 {
-	ereport(ERROR,
-			(error_code(ERROR_KEY_REUSED),
-			 errmsg("idempotency key \"%s\" was used for another request of \"%s\"", key, operation),
-			 errhint("Send the same request again, or a new key with a new request.")));
+	ereport(
+		ERROR,
+		(error_code(ERROR_KEY_REUSED),
+		 errmsg("idempotency key \"%s\" was used for another request of \"%s\"", key, operation),
+		 errhint("Send the same request again, or a new key with a new request.")));
 }
 
 void
 error_too_many_seats(int got, int max)
 {
 	ereport(ERROR,
-			(error_code(ERROR_TOO_MANY_SEATS),
-			 errmsg("too many seats in one call: %d", got),
+			(error_code(ERROR_TOO_MANY_SEATS), errmsg("too many seats in one call: %d", got),
 			 errdetail("At most %d are allowed.", max)));
 }
 
 void
 error_duplicate_seat(const char *seat)
 {
-	ereport(ERROR,
-			(error_code(ERROR_DUPLICATE_SEAT),
-			 errmsg("seat \"%s\" is named twice", seat)));
+	ereport(ERROR, (error_code(ERROR_DUPLICATE_SEAT), errmsg("seat \"%s\" is named twice", seat)));
 }
 
 void
@@ -106,18 +104,15 @@ void
 error_delete_refused(const char *operation, const char *table, const char *hint)
 {
 	ereport(ERROR,
-			(error_code(ERROR_DELETE_REFUSED),
-			 errmsg("cannot %s table \"%s\"", operation, table),
-			 errdetail("Its rows are never removed."),
-			 hint != NULL ? errhint("%s", hint) : 0));
+			(error_code(ERROR_DELETE_REFUSED), errmsg("cannot %s table \"%s\"", operation, table),
+			 errdetail("Its rows are never removed."), hint != NULL ? errhint("%s", hint) : 0));
 }
 
 void
 error_history_refused(const char *operation, const char *table, const char *hint)
 {
 	ereport(ERROR,
-			(error_code(ERROR_HISTORY_REFUSED),
-			 errmsg("cannot %s table \"%s\"", operation, table),
+			(error_code(ERROR_HISTORY_REFUSED), errmsg("cannot %s table \"%s\"", operation, table),
 			 errdetail("Its rows are history and never change."),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
@@ -154,26 +149,26 @@ void
 error_event_refused(const char *what, const char *got, const char *expected)
 {
 	ereport(ERROR,
-			(error_code(ERROR_EVENT_REFUSED),
-			 errmsg("invalid event %s: %s", what, got),
+			(error_code(ERROR_EVENT_REFUSED), errmsg("invalid event %s: %s", what, got),
 			 errdetail("Expected %s.", expected)));
 }
 
 void
 error_key_file_unusable(const char *path, const char *why)
 {
-	ereport(ERROR,
-			(error_code(ERROR_KEY_FILE_UNUSABLE),
-			 errmsg("could not use the pass key file \"%s\": %s", path, why),
-			 errhint("Set concert.pass_key_file to a file of one or two lines \"ID HEX\", ID from 0 to 255, HEX of 64 digits.")));
+	ereport(
+		ERROR,
+		(error_code(ERROR_KEY_FILE_UNUSABLE),
+		 errmsg("could not use the pass key file \"%s\": %s", path, why),
+		 errhint(
+			 "Set concert.pass_key_file to a file of one or two lines \"ID HEX\", ID from 0 to 255, HEX of 64 digits.")));
 }
 
 void
 error_event_id_refused(const pg_uuid_t *id)
 {
 	ereport(ERROR,
-			(error_code(ERROR_EVENT_ID_REFUSED),
-			 errmsg("invalid event id \"%s\"", uuid_text(id)),
+			(error_code(ERROR_EVENT_ID_REFUSED), errmsg("invalid event id \"%s\"", uuid_text(id)),
 			 errdetail("Expected a version 7 UUID.")));
 }
 

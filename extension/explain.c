@@ -24,8 +24,8 @@ PG_FUNCTION_INFO_V1(concert_explain_reserve);
 typedef struct Rule
 {
 	const char *name;
-	uint32		reasons;		/* the bits of what it refuses for */
-	uint32		hidden_by;		/* of what keeps it from being judged */
+	uint32		reasons;   /* the bits of what it refuses for */
+	uint32		hidden_by; /* of what keeps it from being judged */
 } Rule;
 
 static const Rule date_rules[] = {
@@ -46,9 +46,9 @@ static const Rule seat_rules[] = {
 /* What was found of one thing that is judged: the date or a seat. */
 typedef struct Finding
 {
-	const pg_uuid_t *seat_id;	/* NULL: the date */
-	uint32		refused;		/* bits of the reasons */
-	const char *details[sizeof(uint32) * BITS_PER_BYTE];	/* by reason; may be NULL */
+	const pg_uuid_t *seat_id;								  /* NULL: the date */
+	uint32			 refused;								  /* bits of the reasons */
+	const char		*details[sizeof(uint32) * BITS_PER_BYTE]; /* by reason; may be NULL */
 } Finding;
 
 static void
@@ -56,12 +56,15 @@ explain_put(FunctionCallInfo fcinfo, const char *rule, const pg_uuid_t *seat_id,
 			NullableDatum holds, Reason reason, const char *detail)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	NullableDatum columns[EXPLAIN_COLUMNS] = {
-		text_value(rule), seat_id == NULL ? null_value() : uuid_value(seat_id), holds,
-		answer_reason(reason), text_value(detail),
-	};
-	Datum		values[EXPLAIN_COLUMNS];
-	bool		nulls[EXPLAIN_COLUMNS];
+	NullableDatum  columns[EXPLAIN_COLUMNS] = {
+		 text_value(rule),
+		 seat_id == NULL ? null_value() : uuid_value(seat_id),
+		 holds,
+		 answer_reason(reason),
+		 text_value(detail),
+	 };
+	Datum values[EXPLAIN_COLUMNS];
+	bool  nulls[EXPLAIN_COLUMNS];
 
 	for (int i = 0; i < EXPLAIN_COLUMNS; i++)
 	{
@@ -76,10 +79,9 @@ explain_put_finding(FunctionCallInfo fcinfo, const Rule *rules, int count, const
 {
 	for (int i = 0; i < count; i++)
 	{
-		uint32		refused = finding->refused & rules[i].reasons;
-		bool		hidden = (finding->refused & rules[i].hidden_by) != 0;
-		Reason		reason = refused == 0 ? REASON_NONE :
-			(Reason) pg_rightmost_one_pos32(refused);
+		uint32 refused = finding->refused & rules[i].reasons;
+		bool   hidden = (finding->refused & rules[i].hidden_by) != 0;
+		Reason reason = refused == 0 ? REASON_NONE : (Reason) pg_rightmost_one_pos32(refused);
 
 		explain_put(fcinfo, rules[i].name, finding->seat_id,
 					hidden ? null_value() : value(BoolGetDatum(refused == 0)), reason,
@@ -98,16 +100,16 @@ finding_note(Finding *finding, Reason reason, const char *detail)
 static Finding
 explain_date(Taking *taking)
 {
-	Finding		finding = {0};
+	Finding			 finding = {0};
 	const DateRules *rules = &taking->rules;
-	const char *detail = NULL;
-	Reason		reason = taking_judge_date(taking);
+	const char		*detail = NULL;
+	Reason			 reason = taking_judge_date(taking);
 
 	if (reason == REASON_NONE)
 		return finding;
 	if (reason == REASON_NOT_ON_SALE)
 	{
-		char	   *opens_at = pstrdup(timestamptz_to_str(rules->sale_opens_at));
+		char *opens_at = pstrdup(timestamptz_to_str(rules->sale_opens_at));
 
 		detail = psprintf("It is open from %s until %s.", opens_at,
 						  timestamptz_to_str(rules->sale_closes_at));
@@ -169,9 +171,9 @@ seat_is_locked(const SeatChoice *seat)
 static Finding
 explain_seat(const SeatChoice *seat, const Taking *taking)
 {
-	Finding		finding = {.seat_id = &seat->row.id};
-	SeatChoice	rest = *seat;
-	Reason		reason;
+	Finding	   finding = {.seat_id = &seat->row.id};
+	SeatChoice rest = *seat;
+	Reason	   reason;
 
 	if (rest.reason == REASON_NONE && seat_is_locked(&rest))
 		rest.row.is_in_doubt = true;
@@ -195,7 +197,7 @@ explain_seats(FunctionCallInfo fcinfo, Taking *taking)
 		asked[taking->seats[i].asked] = &taking->seats[i];
 	for (int i = 0; i < taking->count; i++)
 	{
-		Finding		finding = explain_seat(asked[i], taking);
+		Finding finding = explain_seat(asked[i], taking);
 
 		explain_put_finding(fcinfo, seat_rules, lengthof(seat_rules), &finding);
 	}
@@ -212,9 +214,9 @@ seat_has_price(const SeatChoice *seat)
 static void
 explain_together(FunctionCallInfo fcinfo, const Taking *taking, bool date_exists)
 {
-	bool		all_priced = true;
-	bool		one_currency;
-	bool		over_limit;
+	bool all_priced = true;
+	bool one_currency;
+	bool over_limit;
 
 	for (int i = 0; i < taking->count; i++)
 		all_priced = all_priced && seat_has_price(&taking->seats[i]);
@@ -226,10 +228,11 @@ explain_together(FunctionCallInfo fcinfo, const Taking *taking, bool date_exists
 	explain_put(fcinfo, "user stays within the limit", NULL,
 				date_exists ? value(BoolGetDatum(!over_limit)) : null_value(),
 				over_limit ? REASON_LIMIT : REASON_NONE,
-				!date_exists ? NULL :
-				psprintf("Has %d, asks for %d, may have %d.",
-						 store_count_user_seats(&taking->user_id, &taking->date_id, taking->now),
-						 taking->count, taking->rules.seats_per_user_max));
+				!date_exists ? NULL
+							 : psprintf("Has %d, asks for %d, may have %d.",
+										store_count_user_seats(&taking->user_id, &taking->date_id,
+															   taking->now),
+										taking->count, taking->rules.seats_per_user_max));
 }
 
 /* The first seat of a taking that would leave an orphan: what would do instead. */
@@ -239,7 +242,7 @@ orphan_detail(const Taking *taking)
 	for (int i = 0; i < taking->count; i++)
 	{
 		const SeatChoice *seat = &taking->seats[i];
-		StringInfoData detail;
+		StringInfoData	  detail;
 
 		if (!seat->leaves_orphan)
 			continue;
@@ -256,8 +259,8 @@ orphan_detail(const Taking *taking)
 static void
 explain_orphans(FunctionCallInfo fcinfo, Taking *taking, bool date_exists)
 {
-	bool		judged = date_exists;
-	Reason		reason;
+	bool   judged = date_exists;
+	Reason reason;
 
 	for (int i = 0; i < taking->count; i++)
 		judged = judged && taking->seats[i].reason == REASON_NONE;
@@ -270,8 +273,8 @@ explain_orphans(FunctionCallInfo fcinfo, Taking *taking, bool date_exists)
 Datum
 concert_explain_reserve(PG_FUNCTION_ARGS)
 {
-	Taking		taking;
-	Finding		date;
+	Taking	taking;
+	Finding date;
 
 	reserve_read_arguments(fcinfo, 6, &taking);
 	InitMaterializedSRF(fcinfo, 0);

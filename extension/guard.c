@@ -48,15 +48,15 @@ PG_FUNCTION_INFO_V1(concert_guard_change);
 static const char *guard_purged = NULL;
 
 /* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
-static SavedPlan move_revenue = PLAN(
-	"UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
-	UUIDOID, UUIDOID);
+static SavedPlan move_revenue =
+	PLAN("UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
+		 UUIDOID, UUIDOID);
 
 /* What of a row the guard is about. */
 typedef struct GuardedRow
 {
-	pg_uuid_t	id;
-	bool		is_deleted;
+	pg_uuid_t id;
+	bool	  is_deleted;
 } GuardedRow;
 
 static TriggerData *
@@ -93,7 +93,7 @@ guard_lets_purge(const TriggerData *trigger)
 int
 guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args)
 {
-	int			rows;
+	int rows;
 
 	guard_purged = table;
 	PG_TRY();
@@ -129,15 +129,15 @@ guard_is_account_column(const char *name)
 static bool
 guard_only_accounts_differ(const TriggerData *trigger)
 {
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	TupleDesc tupdesc = RelationGetDescr(trigger->tg_relation);
 
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(tupdesc, i);
-		bool		old_null;
-		bool		new_null;
-		Datum		old_value = heap_getattr(trigger->tg_trigtuple, i + 1, tupdesc, &old_null);
-		Datum		new_value = heap_getattr(trigger->tg_newtuple, i + 1, tupdesc, &new_null);
+		bool			  old_null;
+		bool			  new_null;
+		Datum old_value = heap_getattr(trigger->tg_trigtuple, i + 1, tupdesc, &old_null);
+		Datum new_value = heap_getattr(trigger->tg_newtuple, i + 1, tupdesc, &new_null);
 
 		if (column->attisdropped || guard_is_account_column(NameStr(column->attname)))
 			continue;
@@ -155,8 +155,7 @@ guard_only_accounts_differ(const TriggerData *trigger)
 static bool
 guard_is_cascade(const TriggerData *trigger)
 {
-	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
-		TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
+	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
 		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 1 &&
 		guard_only_accounts_differ(trigger);
 }
@@ -188,9 +187,9 @@ void
 guard_lock_seat(const pg_uuid_t *seat_id)
 {
 	static TransactionId counted_xid = InvalidTransactionId;
-	static int	locked = 0;
-	TransactionId xid = GetTopTransactionId();
-	uint64		name = lock_name_uuid(seat_id);
+	static int			 locked = 0;
+	TransactionId		 xid = GetTopTransactionId();
+	uint64				 name = lock_name_uuid(seat_id);
 
 	if (lock_session_held(LOCK_SEAT, name))
 		return;
@@ -207,7 +206,7 @@ guard_lock_seat(const pg_uuid_t *seat_id)
 static void
 guard_lock_seats(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
 {
-	bool		old_first = uuid_compare(old_id, new_id) <= 0;
+	bool old_first = uuid_compare(old_id, new_id) <= 0;
 
 	guard_lock_seat(old_first ? old_id : new_id);
 	guard_lock_seat(old_first ? new_id : old_id);
@@ -216,7 +215,7 @@ guard_lock_seats(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
 static NullableDatum
 guard_column(const TriggerData *trigger, HeapTuple tuple, const char *name)
 {
-	TupleDesc	tupdesc = RelationGetDescr(trigger->tg_relation);
+	TupleDesc	  tupdesc = RelationGetDescr(trigger->tg_relation);
 	NullableDatum column;
 
 	column.value = heap_getattr(tuple, SPI_fnumber(tupdesc, name), tupdesc, &column.isnull);
@@ -243,9 +242,11 @@ guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *
 	if (new->is_deleted)
 		deletable_judge_delete(deletable, &old->id);
 	else
-		deletable_judge_restore(deletable, &old->id, parent_column == NULL ? NULL :
-								DatumGetUUIDP(guard_column(trigger, trigger->tg_newtuple,
-														   parent_column).value));
+		deletable_judge_restore(
+			deletable, &old->id,
+			parent_column == NULL
+				? NULL
+				: DatumGetUUIDP(guard_column(trigger, trigger->tg_newtuple, parent_column).value));
 	deletable_tell(deletable, &old->id, new->is_deleted ? "deleted" : "restored");
 }
 
@@ -253,13 +254,13 @@ guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *
 static void
 guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRow *new)
 {
-	pg_uuid_t	seat_ids[] = {old->id, new->id};
-	Act			act = {
-		.action = "renamed",
-		.date_id = old->id,
-		.actor = GetUserNameFromId(GetSessionUserId(), false),
-		.detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
-	};
+	pg_uuid_t seat_ids[] = {old->id, new->id};
+	Act		  act = {
+			  .action = "renamed",
+			  .date_id = old->id,
+			  .actor = GetUserNameFromId(GetSessionUserId(), false),
+			  .detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
+	  };
 
 	if (uuid_compare(&old->id, &new->id) == 0)
 		return;
@@ -268,8 +269,8 @@ guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRo
 		history_add(&act, GetCurrentTimestamp());
 		return;
 	}
-	act.date_id = *DatumGetUUIDP(guard_column(trigger, trigger->tg_trigtuple,
-											  "concert_date_id").value);
+	act.date_id =
+		*DatumGetUUIDP(guard_column(trigger, trigger->tg_trigtuple, "concert_date_id").value);
 	act.count = lengthof(seat_ids);
 	act.seat_ids = seat_ids;
 	seat_tell(&act);
@@ -279,28 +280,30 @@ guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRo
 static void
 guard_tell_limit(const TriggerData *trigger, const pg_uuid_t *date_id)
 {
-	int			old = DatumGetInt32(guard_column(trigger, trigger->tg_trigtuple,
-												 "seats_per_user_max").value);
-	int			new = DatumGetInt32(guard_column(trigger, trigger->tg_newtuple,
-												 "seats_per_user_max").value);
+	int old =
+		DatumGetInt32(guard_column(trigger, trigger->tg_trigtuple, "seats_per_user_max").value);
+	int new =
+		DatumGetInt32(guard_column(trigger, trigger->tg_newtuple, "seats_per_user_max").value);
 
 	if (new < old)
-		history_add(&(Act){
-			.action = "limit_lowered",
-			.date_id = *date_id,
-			.actor = GetUserNameFromId(GetSessionUserId(), false),
-			.detail = psprintf("seats_per_user_max was %d", old),
-		}, GetCurrentTimestamp());
+		history_add(
+			&(Act){
+				.action = "limit_lowered",
+				.date_id = *date_id,
+				.actor = GetUserNameFromId(GetSessionUserId(), false),
+				.detail = psprintf("seats_per_user_max was %d", old),
+			},
+			GetCurrentTimestamp());
 }
 
 Datum
 concert_guard_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = guard_trigger(fcinfo);
-	const char *table = RelationGetRelationName(trigger->tg_relation);
-	Deletable  *deletable = deletable_find(table);
-	GuardedRow	old;
-	GuardedRow	new;
+	const char	*table = RelationGetRelationName(trigger->tg_relation);
+	Deletable	*deletable = deletable_find(table);
+	GuardedRow	 old;
+	GuardedRow new;
 
 	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,

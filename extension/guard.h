@@ -13,6 +13,6 @@
 extern void guard_lock_seat(const pg_uuid_t *seat_id);
 
 /* Runs a DELETE from this table of schema concert, which its triggers turn away otherwise. */
-extern int	guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args);
+extern int guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args);
 
-#endif							/* CONCERT_GUARD_H */
+#endif /* CONCERT_GUARD_H */

@@ -67,7 +67,7 @@ typedef struct Hall
 	uint32		 *distances; /* from the section's focal point, squared */
 	uint64		 *free;
 	uint64 *linked; /* the next seat is its neighbour in the grid; never in a standing section */
-	bool		  has_shared_rows; /* somewhere neighbours are of different sections */
+	bool	has_shared_rows; /* somewhere neighbours are of different sections */
 	uint64 *accessible;
 	bool	has_accessible;
 	uint64 *guessed; /* held until a time that was not read but reckoned */

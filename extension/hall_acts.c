@@ -63,7 +63,7 @@ hall_see(MemoryContext context)
 				 .xmin = full_xid(snapshot->xmin, next),
 				 .xmax = full_xid(snapshot->xmax, next),
 				 .open = MemoryContextAlloc(context, sizeof(uint64) * (snapshot->xcnt + 1)),
-	};
+	 };
 
 	for (uint32 i = 0; i < snapshot->xcnt; i++)
 		seen.open[seen.open_count++] = full_xid(snapshot->xip[i], next);
@@ -143,10 +143,10 @@ acts_scan(Acts *acts, const pg_uuid_t *date_id, uint64 xid, bool and_later, Snap
 	{
 		bool isnull;
 
-		goes_on = acts_add(acts, (uint64) direct_int64(&scan, HISTORY_XID),
-						   direct_int64(&scan, HISTORY_AT),
-						   direct_datum(&scan, HISTORY_ACTION, &isnull),
-						   direct_datum(&scan, HISTORY_SEATS, &isnull));
+		goes_on =
+			acts_add(acts, (uint64) direct_int64(&scan, HISTORY_XID),
+					 direct_int64(&scan, HISTORY_AT), direct_datum(&scan, HISTORY_ACTION, &isnull),
+					 direct_datum(&scan, HISTORY_SEATS, &isnull));
 	}
 	direct_scan_end(&scan);
 	return goes_on;
@@ -161,8 +161,7 @@ acts_read_directly(Acts *acts, const pg_uuid_t *date_id, bool by_key)
 
 	for (int i = 0; by_key && goes_on && i < seen->open_count; i++)
 		goes_on = acts_scan(acts, date_id, seen->open[i], false, snapshot);
-	goes_on = goes_on &&
-		acts_scan(acts, date_id, by_key ? seen->xmax : seen->xmin, true, snapshot);
+	goes_on = goes_on && acts_scan(acts, date_id, by_key ? seen->xmax : seen->xmin, true, snapshot);
 	UnregisterSnapshot(snapshot);
 	return goes_on;
 }
@@ -171,14 +170,13 @@ static bool
 acts_read_by_statement(Acts *acts, const pg_uuid_t *date_id, bool by_key)
 {
 	const HallSeen *seen = acts->seen;
-	int				rows =
-		plan_read(&find_acts,
-				  PLAN_ARGS(uuid_value(date_id),
-							value(UInt64GetDatum(by_key ? seen->xmax : seen->xmin)),
-							value(UInt64GetDatum(acts->below)),
-							value(PointerGetDatum(construct_array(
-								(Datum *) seen->open, by_key ? seen->open_count : 0, XID8OID,
-								sizeof(uint64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)))));
+	int				rows = plan_read(
+					&find_acts,
+					PLAN_ARGS(uuid_value(date_id), value(UInt64GetDatum(by_key ? seen->xmax : seen->xmin)),
+							  value(UInt64GetDatum(acts->below)),
+							  value(PointerGetDatum(
+								  construct_array((Datum *) seen->open, by_key ? seen->open_count : 0, XID8OID,
+												  sizeof(uint64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)))));
 
 	for (int i = 0; i < rows; i++)
 		if (!acts_add(acts, (uint64) plan_int64(i, 0), plan_time(i, 1), plan_datum(i, 2),

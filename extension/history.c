@@ -19,13 +19,13 @@ history_add(const Act *act, TimestampTz now)
 	const NullableDatum *columns;
 
 	PreventCommandIfReadOnly("INSERT");
-	columns = PLAN_ARGS(
-		value(FullTransactionIdGetDatum(GetTopFullTransactionId())),
-		value(TimestampTzGetDatum(now)), uuid_value(&act->date_id),
-		act->booking_id == NULL ? null_value() : uuid_value(act->booking_id),
-		act->user_id == NULL ? null_value() : uuid_value(act->user_id),
-		text_value(act->action), text_value(act->actor), text_value(act->correlation_id),
-		text_value(act->detail), uuid_array_value(act->seat_ids, act->count));
+	columns =
+		PLAN_ARGS(value(FullTransactionIdGetDatum(GetTopFullTransactionId())),
+				  value(TimestampTzGetDatum(now)), uuid_value(&act->date_id),
+				  act->booking_id == NULL ? null_value() : uuid_value(act->booking_id),
+				  act->user_id == NULL ? null_value() : uuid_value(act->user_id),
+				  text_value(act->action), text_value(act->actor), text_value(act->correlation_id),
+				  text_value(act->detail), uuid_array_value(act->seat_ids, act->count));
 	if (!direct_insert(DIRECT_HISTORY, columns))
 		plan_write(&insert_history, columns);
 }

@@ -15,18 +15,18 @@
 /* One act on seats of one date. */
 typedef struct Act
 {
-	const char *action;			/* reserved, extended, confirmed, cancelled, expired, blocked ... */
-	pg_uuid_t	date_id;
-	const pg_uuid_t *booking_id;	/* NULL: the house's own act */
-	const pg_uuid_t *user_id;	/* whose booking it is; NULL with it */
-	const char *actor;			/* who did it; NULL: that user, or whoever met an expired pending */
-	const char *correlation_id; /* may be NULL */
-	const char *detail;			/* such as a block's reason; may be NULL */
-	int			count;
-	const pg_uuid_t *seat_ids;	/* may be NULL with a count of 0: the date as a whole */
+	const char		*action; /* reserved, extended, confirmed, cancelled, expired, blocked ... */
+	pg_uuid_t		 date_id;
+	const pg_uuid_t *booking_id; /* NULL: the house's own act */
+	const pg_uuid_t *user_id;	 /* whose booking it is; NULL with it */
+	const char		*actor; /* who did it; NULL: that user, or whoever met an expired pending */
+	const char		*correlation_id; /* may be NULL */
+	const char		*detail;		 /* such as a block's reason; may be NULL */
+	int				 count;
+	const pg_uuid_t *seat_ids; /* may be NULL with a count of 0: the date as a whole */
 } Act;
 
 /* Appends the act, at the time now. */
 extern void history_add(const Act *act, TimestampTz now);
 
-#endif							/* CONCERT_HISTORY_H */
+#endif /* CONCERT_HISTORY_H */

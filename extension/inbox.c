@@ -21,7 +21,7 @@
 #include "utils/lsyscache.h"
 
 #define INBOX_TABLES 4
-#define INBOX_PERIODS_KEPT 2	/* before the running one */
+#define INBOX_PERIODS_KEPT 2 /* before the running one */
 #define INBOX_PERIODS_AHEAD 1
 #define INBOX_PERIOD_MS (INT64CONST(7) * SECS_PER_DAY * 1000)
 #define UUID_VERSION 7
@@ -30,34 +30,32 @@
 PG_FUNCTION_INFO_V1(concert_inbox_accept);
 PG_FUNCTION_INFO_V1(concert_inbox_rotate);
 
-#define RECORD_IN(n) \
+#define RECORD_IN(n)                                                                             \
 	PLAN("INSERT INTO concert.inbox_" n " (event_id, consumer, accepted_at) VALUES ($1, $2, $3)" \
-		 " ON CONFLICT DO NOTHING", UUIDOID, TEXTOID, TIMESTAMPTZOID)
+		 " ON CONFLICT DO NOTHING",                                                              \
+		 UUIDOID, TEXTOID, TIMESTAMPTZOID)
 #define YOUNGER_IN(n) \
 	PLAN("SELECT 1 FROM concert.inbox_" n " WHERE event_id >= $1 LIMIT 1", UUIDOID)
 #define EMPTY_IN(n) PLAN("TRUNCATE concert.inbox_" n, InvalidOid)
 
-static SavedPlan record_event[INBOX_TABLES] = {
-	RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"), RECORD_IN("3")
-};
-static SavedPlan find_younger[INBOX_TABLES] = {
-	YOUNGER_IN("0"), YOUNGER_IN("1"), YOUNGER_IN("2"), YOUNGER_IN("3")
-};
-static SavedPlan empty_table[INBOX_TABLES] = {
-	EMPTY_IN("0"), EMPTY_IN("1"), EMPTY_IN("2"), EMPTY_IN("3")
-};
+static SavedPlan record_event[INBOX_TABLES] = {RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"),
+											   RECORD_IN("3")};
+static SavedPlan find_younger[INBOX_TABLES] = {YOUNGER_IN("0"), YOUNGER_IN("1"), YOUNGER_IN("2"),
+											   YOUNGER_IN("3")};
+static SavedPlan empty_table[INBOX_TABLES] = {EMPTY_IN("0"), EMPTY_IN("1"), EMPTY_IN("2"),
+											  EMPTY_IN("3")};
 
-static int64 inbox_period_of(const pg_uuid_t *event_id);
-static int64 inbox_period_now(void);
+static int64	 inbox_period_of(const pg_uuid_t *event_id);
+static int64	 inbox_period_now(void);
 static pg_uuid_t inbox_first_id(int64 period);
-static bool inbox_empty(int n);
+static bool		 inbox_empty(int n);
 
 Reason
 inbox_record(const char *consumer, const pg_uuid_t *event_id)
 {
-	int64		period = inbox_period_of(event_id);
-	int			n = (int) (period % INBOX_TABLES);
-	int64		now;
+	int64 period = inbox_period_of(event_id);
+	int	  n = (int) (period % INBOX_TABLES);
+	int64 now;
 
 	LockRelationOid(get_relname_relid(psprintf("inbox_%d", n), get_namespace_oid("concert", false)),
 					RowExclusiveLock);
@@ -77,9 +75,9 @@ Datum
 concert_inbox_accept(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"consumer", "event_id"};
-	NullableDatum columns[2];
-	Reason		reason;
-	char	   *consumer;
+	NullableDatum			 columns[2];
+	Reason					 reason;
+	char					*consumer;
 
 	argument_require(fcinfo, lengthof(names), names);
 	consumer = argument_text(fcinfo, 0, "consumer", NAME_CHARS_MAX);
@@ -95,7 +93,7 @@ concert_inbox_accept(PG_FUNCTION_ARGS)
 Datum
 concert_inbox_rotate(PG_FUNCTION_ARGS)
 {
-	bool		emptied;
+	bool emptied;
 
 	plan_begin();
 	emptied = inbox_empty((int) ((inbox_period_now() + INBOX_PERIODS_AHEAD) % INBOX_TABLES));
@@ -106,7 +104,7 @@ concert_inbox_rotate(PG_FUNCTION_ARGS)
 static int64
 inbox_period_of(const pg_uuid_t *event_id)
 {
-	int64		ms = 0;
+	int64 ms = 0;
 
 	if (event_id->data[6] >> 4 != UUID_VERSION || event_id->data[8] >> 6 != 2)
 		error_event_id_refused(event_id);
@@ -118,8 +116,7 @@ inbox_period_of(const pg_uuid_t *event_id)
 static int64
 inbox_period_now(void)
 {
-	int64		us = GetCurrentTimestamp() +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	int64 us = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 	return us / (USECS_PER_SEC / MS_PER_SEC) / INBOX_PERIOD_MS;
 }
@@ -127,8 +124,8 @@ inbox_period_now(void)
 static pg_uuid_t
 inbox_first_id(int64 period)
 {
-	pg_uuid_t	id = {{0}};
-	int64		ms = period * INBOX_PERIOD_MS;
+	pg_uuid_t id = {{0}};
+	int64	  ms = period * INBOX_PERIOD_MS;
 
 	for (int i = 0; i < 6; i++)
 		id.data[i] = (unsigned char) (ms >> (40 - 8 * i));
@@ -139,8 +136,8 @@ inbox_first_id(int64 period)
 static bool
 inbox_empty(int n)
 {
-	pg_uuid_t	everything = inbox_first_id(0);
-	pg_uuid_t	oldest_kept;
+	pg_uuid_t everything = inbox_first_id(0);
+	pg_uuid_t oldest_kept;
 
 	if (plan_read(&find_younger[n], PLAN_ARGS(uuid_value(&everything))) == 0 ||
 		!lock_table_try(psprintf("inbox_%d", n)))

@@ -14,4 +14,4 @@
  */
 extern Reason inbox_record(const char *consumer, const pg_uuid_t *event_id);
 
-#endif							/* CONCERT_INBOX_H */
+#endif /* CONCERT_INBOX_H */

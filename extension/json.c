@@ -50,7 +50,7 @@ json_end_array(Json *json)
 void
 json_add_name(Json *json, const char *name)
 {
-	JsonbValue	item = json_string(name);
+	JsonbValue item = json_string(name);
 
 	json_push(json, WJB_KEY, &item);
 }
@@ -58,7 +58,7 @@ json_add_name(Json *json, const char *name)
 void
 json_add_text(Json *json, const char *name, const char *text)
 {
-	JsonbValue	item = json_string(text);
+	JsonbValue item = json_string(text);
 
 	json_add_name(json, name);
 	json_push(json, WJB_VALUE, &item);
@@ -73,7 +73,7 @@ json_add_uuid(Json *json, const char *name, const pg_uuid_t *id)
 void
 json_add_uuid_or_null(Json *json, const char *name, const pg_uuid_t *id)
 {
-	JsonbValue	item = {.type = jbvNull};
+	JsonbValue item = {.type = jbvNull};
 
 	if (id != NULL)
 	{
@@ -87,7 +87,7 @@ json_add_uuid_or_null(Json *json, const char *name, const pg_uuid_t *id)
 void
 json_add_int64(Json *json, const char *name, int64 number)
 {
-	JsonbValue	item = {.type = jbvNumeric, .val.numeric = int64_to_numeric(number)};
+	JsonbValue item = {.type = jbvNumeric, .val.numeric = int64_to_numeric(number)};
 
 	json_add_name(json, name);
 	json_push(json, WJB_VALUE, &item);
@@ -96,7 +96,7 @@ json_add_int64(Json *json, const char *name, int64 number)
 void
 json_append_uuid(Json *json, const pg_uuid_t *id)
 {
-	JsonbValue	item = json_string(uuid_text(id));
+	JsonbValue item = json_string(uuid_text(id));
 
 	json_push(json, WJB_ELEM, &item);
 }
@@ -104,7 +104,7 @@ json_append_uuid(Json *json, const pg_uuid_t *id)
 void
 json_add_bool(Json *json, const char *name, bool flag)
 {
-	JsonbValue	item = {.type = jbvBool, .val.boolean = flag};
+	JsonbValue item = {.type = jbvBool, .val.boolean = flag};
 
 	json_add_name(json, name);
 	json_push(json, WJB_VALUE, &item);
@@ -113,7 +113,7 @@ json_add_bool(Json *json, const char *name, bool flag)
 void
 json_append_int64(Json *json, int64 number)
 {
-	JsonbValue	item = {.type = jbvNumeric, .val.numeric = int64_to_numeric(number)};
+	JsonbValue item = {.type = jbvNumeric, .val.numeric = int64_to_numeric(number)};
 
 	json_push(json, WJB_ELEM, &item);
 }
@@ -121,7 +121,7 @@ json_append_int64(Json *json, int64 number)
 static JsonbValue
 json_timestamp(TimestampTz time)
 {
-	char	   *text = palloc(MAXDATELEN + 1);
+	char *text = palloc(MAXDATELEN + 1);
 
 	JsonEncodeDateTime(text, TimestampTzGetDatum(time), TIMESTAMPTZOID, NULL);
 	return json_string(text);
@@ -146,9 +146,8 @@ json_value(NullableDatum datum, Oid type)
 		case BOOLOID:
 			return (JsonbValue){.type = jbvBool, .val.boolean = DatumGetBool(datum.value)};
 		case INT8OID:
-			return (JsonbValue){
-				.type = jbvNumeric, .val.numeric = int64_to_numeric(DatumGetInt64(datum.value))
-			};
+			return (JsonbValue){.type = jbvNumeric,
+								.val.numeric = int64_to_numeric(DatumGetInt64(datum.value))};
 		case TEXTOID:
 			return json_string(TextDatumGetCString(datum.value));
 		case UUIDOID:
@@ -168,7 +167,7 @@ json_value(NullableDatum datum, Oid type)
 void
 json_add_datum(Json *json, const char *name, NullableDatum datum, Oid type)
 {
-	JsonbValue	item = json_value(datum, type);
+	JsonbValue item = json_value(datum, type);
 
 	json_add_name(json, name);
 	json_push(json, WJB_VALUE, &item);

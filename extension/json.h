@@ -13,7 +13,7 @@
 typedef struct Json
 {
 	JsonbParseState *state;
-	JsonbValue *root;			/* set by the last json_end */
+	JsonbValue		*root; /* set by the last json_end */
 } Json;
 
 extern void json_begin_object(Json *json);
@@ -40,4 +40,4 @@ extern void json_append_int64(Json *json, int64 number);
 
 extern Jsonb *json_finish(Json *json);
 
-#endif							/* CONCERT_JSON_H */
+#endif /* CONCERT_JSON_H */

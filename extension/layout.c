@@ -5,7 +5,7 @@
 #include "errors.h"
 #include "miscadmin.h"
 
-#define ROOM_MIN 64				/* items of a growing list, at first */
+#define ROOM_MIN 64 /* items of a growing list, at first */
 
 int
 layout_add_section(Layout *layout, const LayoutSection *section, const DocumentPath *at)
@@ -36,8 +36,9 @@ layout_add_seat(Layout *layout, const LayoutSeat *seat, const DocumentPath *at)
 	if (layout->seat_count == LAYOUT_SEATS_MAX)
 		document_refuse(at, psprintf("more than %d seats", LAYOUT_SEATS_MAX));
 	if (seat->row > GRID_MAX || seat->col > GRID_MAX)
-		document_refuse(at, psprintf("seat at row %d, col %d of the grid, which ends at %d",
-									 seat->row, seat->col, GRID_MAX));
+		document_refuse(at,
+						psprintf("seat at row %d, col %d of the grid, which ends at %d", seat->row,
+								 seat->col, GRID_MAX));
 	if (layout->seats == NULL)
 	{
 		layout->seat_room = ROOM_MIN;
@@ -76,7 +77,7 @@ layout_price(const JsonbValue *value, const DocumentPath *at)
 char *
 layout_currency(const JsonbValue *value, const DocumentPath *at)
 {
-	char	   *currency = document_text(value, at, 1, NAME_CHARS_MAX);
+	char *currency = document_text(value, at, 1, NAME_CHARS_MAX);
 
 	if (strlen(currency) != 3 || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
 		document_refuse(at, "expected three capital letters, as in PTS or EUR");
@@ -101,14 +102,14 @@ const char *
 layout_seat_where(const Layout *layout, int seat, const char *key)
 {
 	const LayoutSeat *at = &layout->seats[seat];
-	DocumentPath root = document_root("");
-	DocumentPath parts = document_key(&root, layout->parts_key);
-	DocumentPath part = document_index(&parts, at->part_index);
-	DocumentPath rows = document_key(&part, at->row_index < 0 ? "capacity" : "rows");
-	DocumentPath row = document_index(&rows, at->row_index);
-	DocumentPath seats = document_key(&row, "seats");
-	DocumentPath item = document_index(&seats, at->seat_index);
-	DocumentPath leaf = document_key(&item, key != NULL ? key : "");
+	DocumentPath	  root = document_root("");
+	DocumentPath	  parts = document_key(&root, layout->parts_key);
+	DocumentPath	  part = document_index(&parts, at->part_index);
+	DocumentPath	  rows = document_key(&part, at->row_index < 0 ? "capacity" : "rows");
+	DocumentPath	  row = document_index(&rows, at->row_index);
+	DocumentPath	  seats = document_key(&row, "seats");
+	DocumentPath	  item = document_index(&seats, at->seat_index);
+	DocumentPath	  leaf = document_key(&item, key != NULL ? key : "");
 
 	if (at->row_index < 0)
 		return document_where(&rows);
@@ -122,7 +123,7 @@ layout_compare_names(const void *a, const void *b)
 {
 	const LayoutName *left = a;
 	const LayoutName *right = b;
-	int			order = strcmp(left->text, right->text);
+	int				  order = strcmp(left->text, right->text);
 
 	if (order == 0)
 		order = strcmp(left->scope, right->scope);
@@ -145,8 +146,9 @@ layout_refuse_same(const Layout *layout, LayoutName *names, int count, const cha
 		return;
 	error_layout_refused(layout_seat_where(layout, first->seat, key),
 						 psprintf("\"%s\" is taken by %s", first->text,
-								  first[-1].seat < 0 ? "a seat that the section has already"
-								  : layout_seat_where(layout, first[-1].seat, NULL)));
+								  first[-1].seat < 0
+									  ? "a seat that the section has already"
+									  : layout_seat_where(layout, first[-1].seat, NULL)));
 }
 
 static int
@@ -166,9 +168,9 @@ layout_compare_spots(const void *a, const void *b, void *seats)
 void
 layout_refuse_same_spots(const Layout *layout)
 {
-	int		   *order = palloc(sizeof(int) * Max(layout->seat_count, 1));
+	int				 *order = palloc(sizeof(int) * Max(layout->seat_count, 1));
 	const LayoutSeat *seats = layout->seats;
-	int			found = -1;
+	int				  found = -1;
 
 	for (int i = 0; i < layout->seat_count; i++)
 		order[i] = i;

@@ -12,14 +12,14 @@
 
 PG_FUNCTION_INFO_V1(concert_export_layout);
 
-static SavedPlan read_layout = PLAN(
-	"SELECT s.id, s.name, s.price, s.currency, s.kind, s.focal_row, s.focal_col,"
-	" seat.\"row\", seat.col, seat.label, seat.accessible"
-	" FROM concert.concert_date AS d"
-	" LEFT JOIN concert.section AS s ON s.concert_date_id = d.id AND s.deleted_at IS NULL"
-	" LEFT JOIN concert.seat ON seat.section_id = s.id AND seat.deleted_at IS NULL"
-	" WHERE d.id = $1 AND d.deleted_at IS NULL ORDER BY s.id, seat.\"row\", seat.col",
-	UUIDOID);
+static SavedPlan read_layout =
+	PLAN("SELECT s.id, s.name, s.price, s.currency, s.kind, s.focal_row, s.focal_col,"
+		 " seat.\"row\", seat.col, seat.label, seat.accessible"
+		 " FROM concert.concert_date AS d"
+		 " LEFT JOIN concert.section AS s ON s.concert_date_id = d.id AND s.deleted_at IS NULL"
+		 " LEFT JOIN concert.seat ON seat.section_id = s.id AND seat.deleted_at IS NULL"
+		 " WHERE d.id = $1 AND d.deleted_at IS NULL ORDER BY s.id, seat.\"row\", seat.col",
+		 UUIDOID);
 
 enum
 {
@@ -40,9 +40,9 @@ enum
 static char *
 layout_export_row_label(int i)
 {
-	char	   *label = plan_text(i, EXPORT_LABEL);
-	char	   *ending = psprintf("-%d", plan_int32(i, EXPORT_COL));
-	int			bytes = strlen(label) - strlen(ending);
+	char *label = plan_text(i, EXPORT_LABEL);
+	char *ending = psprintf("-%d", plan_int32(i, EXPORT_COL));
+	int	  bytes = strlen(label) - strlen(ending);
 
 	if (bytes < 1 || strcmp(label + bytes, ending) != 0)
 		return NULL;
@@ -54,11 +54,11 @@ layout_export_row_label(int i)
 static char *
 layout_export_common_label(int first, int end)
 {
-	char	   *common = layout_export_row_label(first);
+	char *common = layout_export_row_label(first);
 
 	for (int i = first; i < end && common != NULL; i++)
 	{
-		char	   *label = layout_export_row_label(i);
+		char *label = layout_export_row_label(i);
 
 		if (label == NULL || strcmp(label, common) != 0 || plan_bool(i, EXPORT_ACCESSIBLE))
 			common = NULL;
@@ -75,8 +75,8 @@ layout_export_ranges(int first, int end)
 	initStringInfo(&ranges);
 	while (first < end)
 	{
-		int			from = plan_int32(first, EXPORT_COL);
-		int			to = from;
+		int from = plan_int32(first, EXPORT_COL);
+		int to = from;
 
 		for (first++; first < end && plan_int32(first, EXPORT_COL) == to + 1; first++)
 			to++;
@@ -128,7 +128,7 @@ layout_export_rows(Json *json, int first, int end)
 	json_begin_array(json);
 	while (first < end)
 	{
-		int			row_end = first + 1;
+		int row_end = first + 1;
 
 		while (row_end < end && plan_int32(row_end, EXPORT_ROW) == plan_int32(first, EXPORT_ROW))
 			row_end++;
@@ -144,8 +144,9 @@ layout_export_is_capacity(int first, int end)
 {
 	for (int i = first; i < end; i++)
 		if (plan_int32(i, EXPORT_COL) != (i - first) % LAYOUT_STANDING_COLS + 1 ||
-			plan_int32(i, EXPORT_ROW) != plan_int32(first, EXPORT_ROW) +
-			(i - first) / LAYOUT_STANDING_COLS || plan_bool(i, EXPORT_ACCESSIBLE) ||
+			plan_int32(i, EXPORT_ROW) !=
+				plan_int32(first, EXPORT_ROW) + (i - first) / LAYOUT_STANDING_COLS ||
+			plan_bool(i, EXPORT_ACCESSIBLE) ||
 			strcmp(plan_text(i, EXPORT_LABEL), psprintf("%d", i - first + 1)) != 0)
 			return false;
 	return true;
@@ -184,8 +185,8 @@ layout_export_section(Json *json, int first, int end)
 static int
 layout_export_section_end(int first, int count)
 {
-	pg_uuid_t	section_id = plan_uuid(first, EXPORT_SECTION);
-	int			end = first + 1;
+	pg_uuid_t section_id = plan_uuid(first, EXPORT_SECTION);
+	int		  end = first + 1;
 
 	while (end < count &&
 		   uuid_compare(DatumGetUUIDP(plan_datum(end, EXPORT_SECTION)), &section_id) == 0)
@@ -197,10 +198,10 @@ Datum
 concert_export_layout(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id"};
-	MemoryContext caller = CurrentMemoryContext;
-	Json		json = {0};
-	Jsonb	   *layout;
-	int			count;
+	MemoryContext			 caller = CurrentMemoryContext;
+	Json					 json = {0};
+	Jsonb					*layout;
+	int						 count;
 
 	argument_require(fcinfo, lengthof(names), names);
 	plan_begin();
@@ -212,7 +213,7 @@ concert_export_layout(PG_FUNCTION_ARGS)
 	json_begin_array(&json);
 	for (int first = 0; first < count && !plan_is_null(first, EXPORT_SECTION);)
 	{
-		int			end = layout_export_section_end(first, count);
+		int end = layout_export_section_end(first, count);
 
 		layout_export_section(&json, first, end);
 		first = end;

@@ -8,7 +8,7 @@
 
 #include "mb/pg_wchar.h"
 
-#define COL_DIGITS_MAX 7		/* those of GRID_MAX */
+#define COL_DIGITS_MAX 7 /* those of GRID_MAX */
 #define CLIPPED_BYTES_MAX 20
 
 enum
@@ -79,11 +79,11 @@ static const DocumentKey seat_keys[SEAT_KEYS] = {
 static const char *
 layout_form_label(const char *row_label, int col, const DocumentPath *at)
 {
-	char	   *label = psprintf("%s-%d", row_label, col);
+	char *label = psprintf("%s-%d", row_label, col);
 
 	if (pg_mbstrlen(label) > NAME_CHARS_MAX)
-		document_refuse(at, psprintf("label of seat %d is longer than %d characters",
-									 col, NAME_CHARS_MAX));
+		document_refuse(
+			at, psprintf("label of seat %d is longer than %d characters", col, NAME_CHARS_MAX));
 	return label;
 }
 
@@ -98,16 +98,18 @@ layout_form_clip(const char *text)
 static int
 layout_form_range_end(const char **text, const DocumentPath *at)
 {
-	int			digits = strspn(*text, "0123456789");
-	int64		number = 0;
+	int	  digits = strspn(*text, "0123456789");
+	int64 number = 0;
 
 	if (digits == 0)
-		document_refuse(at, psprintf("expected seats such as \"1-18\" or \"1-4,31-34\","
-									 " got \"%s\"", layout_form_clip(*text)));
+		document_refuse(at,
+						psprintf("expected seats such as \"1-18\" or \"1-4,31-34\","
+								 " got \"%s\"",
+								 layout_form_clip(*text)));
 	number = digits > COL_DIGITS_MAX ? GRID_MAX + 1 : atoi(*text);
 	if (number < 1 || number > GRID_MAX)
-		document_refuse(at, psprintf("expected seats from 1 to %d, got %s", GRID_MAX,
-									 layout_form_clip(*text)));
+		document_refuse(
+			at, psprintf("expected seats from 1 to %d, got %s", GRID_MAX, layout_form_clip(*text)));
 	*text += digits;
 	return number;
 }
@@ -119,8 +121,8 @@ layout_form_ranges(Layout *layout, LayoutSeat *seat, const char *text, const cha
 {
 	for (;;)
 	{
-		int			first = layout_form_range_end(&text, at);
-		int			last = first;
+		int first = layout_form_range_end(&text, at);
+		int last = first;
 
 		if (*text == '-')
 		{
@@ -137,8 +139,9 @@ layout_form_ranges(Layout *layout, LayoutSeat *seat, const char *text, const cha
 		if (*text == '\0')
 			return;
 		if (*text != ',')
-			document_refuse(at, psprintf("expected a comma after seat %d, got \"%s\"", last,
-										 layout_form_clip(text)));
+			document_refuse(at,
+							psprintf("expected a comma after seat %d, got \"%s\"", last,
+									 layout_form_clip(text)));
 		text++;
 	}
 }
@@ -153,7 +156,7 @@ layout_form_seats(Layout *layout, LayoutSeat *seat, const JsonbValue *list, cons
 		document_refuse(at, "expected at least one seat");
 	while (document_next(&items))
 	{
-		JsonbValue	values[SEAT_KEYS];
+		JsonbValue	 values[SEAT_KEYS];
 		DocumentPath col = document_key(&items.at, "col");
 		DocumentPath label = document_key(&items.at, "label");
 
@@ -163,8 +166,8 @@ layout_form_seats(Layout *layout, LayoutSeat *seat, const JsonbValue *list, cons
 		seat->label = document_given(&values[SEAT_LABEL])
 			? document_text(&values[SEAT_LABEL], &label, 1, NAME_CHARS_MAX)
 			: layout_form_label(row_label, seat->col, &items.at);
-		seat->accessible = document_given(&values[SEAT_ACCESSIBLE]) &&
-			values[SEAT_ACCESSIBLE].val.boolean;
+		seat->accessible =
+			document_given(&values[SEAT_ACCESSIBLE]) && values[SEAT_ACCESSIBLE].val.boolean;
 		layout_add_seat(layout, seat, &items.at);
 	}
 }
@@ -186,16 +189,18 @@ static void
 layout_form_rows(Layout *layout, int section, const JsonbValue *rows, const DocumentPath *at)
 {
 	DocumentItems items = document_items(rows, at, KIND_OBJECT);
-	int			next_row = layout_next_row(layout);
+	int			  next_row = layout_next_row(layout);
 
 	while (document_next(&items))
 	{
-		JsonbValue	values[ROW_KEYS];
+		JsonbValue	 values[ROW_KEYS];
 		DocumentPath label = document_key(&items.at, "label");
 		DocumentPath seats = document_key(&items.at, "seats");
-		LayoutSeat	seat = {.section = section, .part_index = layout->sections[section].part,
-			.row_index = items.at.index, .seat_index = -1};
-		const char *row_label;
+		LayoutSeat	 seat = {.section = section,
+							 .part_index = layout->sections[section].part,
+							 .row_index = items.at.index,
+							 .seat_index = -1};
+		const char	*row_label;
 
 		layout_add_row(layout, &items.at);
 		document_object(&items.item, &items.at, row_keys, ROW_KEYS, values);
@@ -205,9 +210,10 @@ layout_form_rows(Layout *layout, int section, const JsonbValue *rows, const Docu
 			? document_text(&values[ROW_LABEL], &label, 1, NAME_CHARS_MAX)
 			: psprintf("%d", seat.row);
 		if (values[ROW_SEATS].type == jbvString)
-			layout_form_ranges(layout, &seat, pnstrdup(values[ROW_SEATS].val.string.val,
-													   values[ROW_SEATS].val.string.len),
-							   row_label, &seats);
+			layout_form_ranges(
+				layout, &seat,
+				pnstrdup(values[ROW_SEATS].val.string.val, values[ROW_SEATS].val.string.len),
+				row_label, &seats);
 		else
 			layout_form_seats(layout, &seat, &values[ROW_SEATS], row_label, &seats);
 	}
@@ -218,9 +224,11 @@ static void
 layout_form_capacity(Layout *layout, int section, const JsonbValue *values, const DocumentPath *up)
 {
 	DocumentPath at = document_key(up, "capacity");
-	int			capacity = document_integer(&values[SECTION_CAPACITY], &at, 1, LAYOUT_SEATS_MAX);
-	LayoutSeat	seat = {.section = section, .part_index = layout->sections[section].part,
-		.row_index = -1, .seat_index = -1};
+	int			 capacity = document_integer(&values[SECTION_CAPACITY], &at, 1, LAYOUT_SEATS_MAX);
+	LayoutSeat	 seat = {.section = section,
+						 .part_index = layout->sections[section].part,
+						 .row_index = -1,
+						 .seat_index = -1};
 
 	seat.row = layout_form_row(&values[SECTION_ROW], up, layout_next_row(layout));
 	for (int i = 0; i < capacity; i++)
@@ -237,7 +245,7 @@ static bool
 layout_form_standing(const JsonbValue *kind, const DocumentPath *up)
 {
 	DocumentPath at = document_key(up, "kind");
-	char	   *given;
+	char		*given;
 
 	if (!document_given(kind))
 		return false;
@@ -251,9 +259,9 @@ layout_form_standing(const JsonbValue *kind, const DocumentPath *up)
 static void
 layout_form_focal(LayoutSection *section, const JsonbValue *focal, const DocumentPath *up)
 {
-	DocumentPath at = document_key(up, "focal");
+	DocumentPath  at = document_key(up, "focal");
 	DocumentItems items;
-	int		   *parts[] = {&section->focal_row, &section->focal_col};
+	int			 *parts[] = {&section->focal_row, &section->focal_col};
 
 	if (!document_given(focal))
 		return;
@@ -267,15 +275,16 @@ layout_form_focal(LayoutSection *section, const JsonbValue *focal, const Documen
 static LayoutSection
 layout_form_describe(const Layout *layout, const JsonbValue *values, const DocumentPath *at)
 {
-	DocumentPath name = document_key(at, "name");
-	DocumentPath price = document_key(at, "price");
-	DocumentPath currency = document_key(at, "currency");
+	DocumentPath  name = document_key(at, "name");
+	DocumentPath  price = document_key(at, "price");
+	DocumentPath  currency = document_key(at, "currency");
 	LayoutSection section = {.part = at->index};
 
 	section.name = document_text(&values[SECTION_NAME], &name, 1, NAME_CHARS_MAX);
 	section.price = layout_price(&values[SECTION_PRICE], &price);
 	section.currency = document_given(&values[SECTION_CURRENCY])
-		? layout_currency(&values[SECTION_CURRENCY], &currency) : layout->currency;
+		? layout_currency(&values[SECTION_CURRENCY], &currency)
+		: layout->currency;
 	section.standing = layout_form_standing(&values[SECTION_KIND], at);
 	layout_form_focal(&section, &values[SECTION_FOCAL], at);
 	return section;
@@ -284,24 +293,26 @@ layout_form_describe(const Layout *layout, const JsonbValue *values, const Docum
 static void
 layout_form_section(Layout *layout, const JsonbValue *object, const DocumentPath *at)
 {
-	JsonbValue	values[SECTION_KEYS];
-	DocumentPath rows = document_key(at, "rows");
-	DocumentPath row = document_key(at, "row");
-	DocumentPath capacity = document_key(at, "capacity");
+	JsonbValue	  values[SECTION_KEYS];
+	DocumentPath  rows = document_key(at, "rows");
+	DocumentPath  row = document_key(at, "row");
+	DocumentPath  capacity = document_key(at, "capacity");
 	LayoutSection section;
-	int			index;
+	int			  index;
 
 	document_object(object, at, section_keys, SECTION_KEYS, values);
 	section = layout_form_describe(layout, values, at);
 	index = layout_find_section(layout->sections, layout->section_count, &section);
 	if (index >= 0)
-		document_refuse(at, psprintf("same name, price and currency as sections[%d]",
-									 layout->sections[index].part));
+		document_refuse(at,
+						psprintf("same name, price and currency as sections[%d]",
+								 layout->sections[index].part));
 	if (document_given(&values[SECTION_CAPACITY]) && !section.standing)
 		document_refuse(&capacity, "only a standing section has a capacity");
 	if (document_given(&values[SECTION_ROWS]) == document_given(&values[SECTION_CAPACITY]))
-		document_refuse(at, section.standing ? "expected either \"rows\" or \"capacity\""
-						: "expected \"rows\"");
+		document_refuse(at,
+						section.standing ? "expected either \"rows\" or \"capacity\""
+										 : "expected \"rows\"");
 	if (document_given(&values[SECTION_ROW]) && !document_given(&values[SECTION_CAPACITY]))
 		document_refuse(&row, "goes with \"capacity\" only");
 	index = layout_add_section(layout, &section, at);
@@ -314,9 +325,9 @@ layout_form_section(Layout *layout, const JsonbValue *object, const DocumentPath
 void
 layout_form_read(Layout *layout, const JsonbValue *document, const DocumentPath *root)
 {
-	JsonbValue	values[TOP_KEYS];
-	DocumentPath currency = document_key(root, "currency");
-	DocumentPath sections = document_key(root, "sections");
+	JsonbValue	  values[TOP_KEYS];
+	DocumentPath  currency = document_key(root, "currency");
+	DocumentPath  sections = document_key(root, "sections");
 	DocumentItems items;
 
 	layout->parts_key = sections.key;

@@ -21,48 +21,48 @@
 PG_FUNCTION_INFO_V1(concert_import_layout);
 PG_FUNCTION_INFO_V1(concert_copy_layout);
 
-static SavedPlan lock_date = PLAN(
-	"SELECT concert_id FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL"
-	" FOR NO KEY UPDATE",
-	UUIDOID);
+static SavedPlan lock_date =
+	PLAN("SELECT concert_id FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL"
+		 " FOR NO KEY UPDATE",
+		 UUIDOID);
 
-static SavedPlan share_date = PLAN(
-	"SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE",
-	UUIDOID);
+static SavedPlan share_date =
+	PLAN("SELECT 1 FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE",
+		 UUIDOID);
 
 /* In the order in which they were made; locked, lest one is soft-deleted before its seats come. */
-static SavedPlan live_sections = PLAN(
-	"SELECT id, name, price, currency, kind, focal_row, focal_col FROM concert.section"
-	" WHERE concert_date_id = $1 AND deleted_at IS NULL ORDER BY id FOR KEY SHARE",
-	UUIDOID);
+static SavedPlan live_sections =
+	PLAN("SELECT id, name, price, currency, kind, focal_row, focal_col FROM concert.section"
+		 " WHERE concert_date_id = $1 AND deleted_at IS NULL ORDER BY id FOR KEY SHARE",
+		 UUIDOID);
 
 /* Of soft-deleted seats too: they keep their spot. */
-static SavedPlan highest_row = PLAN(
-	"SELECT coalesce(max(\"row\"), 0) FROM concert.seat WHERE concert_date_id = $1", UUIDOID);
+static SavedPlan highest_row =
+	PLAN("SELECT coalesce(max(\"row\"), 0) FROM concert.seat WHERE concert_date_id = $1", UUIDOID);
 
-static SavedPlan live_labels = PLAN(
-	"SELECT s.name, seat.label FROM concert.section AS s"
-	" JOIN concert.seat ON seat.section_id = s.id AND seat.deleted_at IS NULL"
-	" WHERE s.concert_date_id = $1 AND s.name = ANY ($2) AND s.kind = 'seated'"
-	" AND s.deleted_at IS NULL",
-	UUIDOID, TEXTARRAYOID);
+static SavedPlan live_labels =
+	PLAN("SELECT s.name, seat.label FROM concert.section AS s"
+		 " JOIN concert.seat ON seat.section_id = s.id AND seat.deleted_at IS NULL"
+		 " WHERE s.concert_date_id = $1 AND s.name = ANY ($2) AND s.kind = 'seated'"
+		 " AND s.deleted_at IS NULL",
+		 UUIDOID, TEXTARRAYOID);
 
-static SavedPlan insert_sections = PLAN(
-	"INSERT INTO concert.section (id, concert_date_id, name, price, currency, kind, focal_row,"
-	" focal_col)"
-	" SELECT s.id, $1, s.name, s.price, s.currency, s.kind, nullif(s.focal_row, 0),"
-	" nullif(s.focal_col, 0)"
-	" FROM unnest($2, $3, $4, $5, $6, $7, $8)"
-	" AS s (id, name, price, currency, kind, focal_row, focal_col)",
-	UUIDOID, UUIDARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-	INT4ARRAYOID);
+static SavedPlan insert_sections =
+	PLAN("INSERT INTO concert.section (id, concert_date_id, name, price, currency, kind, focal_row,"
+		 " focal_col)"
+		 " SELECT s.id, $1, s.name, s.price, s.currency, s.kind, nullif(s.focal_row, 0),"
+		 " nullif(s.focal_col, 0)"
+		 " FROM unnest($2, $3, $4, $5, $6, $7, $8)"
+		 " AS s (id, name, price, currency, kind, focal_row, focal_col)",
+		 UUIDOID, UUIDARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		 INT4ARRAYOID, INT4ARRAYOID);
 
-static SavedPlan open_revenues = PLAN(
-	"INSERT INTO concert.account (kind, owner_id, currency)"
-	" SELECT DISTINCT 'revenue', $1, c.currency FROM unnest($2) AS c (currency)"
-	" ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
-	" DO NOTHING",
-	UUIDOID, TEXTARRAYOID);
+static SavedPlan open_revenues =
+	PLAN("INSERT INTO concert.account (kind, owner_id, currency)"
+		 " SELECT DISTINCT 'revenue', $1, c.currency FROM unnest($2) AS c (currency)"
+		 " ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
+		 " DO NOTHING",
+		 UUIDOID, TEXTARRAYOID);
 
 static SavedPlan insert_seats = PLAN(
 	"INSERT INTO concert.seat (id, concert_date_id, section_id, \"row\", col, label, accessible)"
@@ -72,43 +72,44 @@ static SavedPlan insert_seats = PLAN(
 	UUIDOID, UUIDARRAYOID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BOOLARRAYOID);
 
 /* The first of our seats whose spot is another seat's. */
-static SavedPlan taken_spot = PLAN(
-	"SELECT ours.n - 1, seat.deleted_at IS NOT NULL"
-	" FROM unnest($2, $3, $4) WITH ORDINALITY AS ours (id, \"row\", col, n)"
-	" JOIN concert.seat ON seat.concert_date_id = $1 AND seat.\"row\" = ours.\"row\""
-	" AND seat.col = ours.col AND seat.id <> ours.id ORDER BY ours.n LIMIT 1",
-	UUIDOID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID);
+static SavedPlan taken_spot =
+	PLAN("SELECT ours.n - 1, seat.deleted_at IS NOT NULL"
+		 " FROM unnest($2, $3, $4) WITH ORDINALITY AS ours (id, \"row\", col, n)"
+		 " JOIN concert.seat ON seat.concert_date_id = $1 AND seat.\"row\" = ours.\"row\""
+		 " AND seat.col = ours.col AND seat.id <> ours.id ORDER BY ours.n LIMIT 1",
+		 UUIDOID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID);
 
-static SavedPlan copy_seats = PLAN(
-	"INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label, accessible)"
-	" SELECT $2, s.to_id, seat.\"row\", seat.col, seat.label, seat.accessible"
-	" FROM unnest($3, $4) AS s (from_id, to_id)"
-	" JOIN concert.seat ON seat.section_id = s.from_id AND seat.concert_date_id = $1"
-	" WHERE seat.deleted_at IS NULL ORDER BY seat.\"row\", seat.col",
-	UUIDOID, UUIDOID, UUIDARRAYOID, UUIDARRAYOID);
+static SavedPlan copy_seats =
+	PLAN("INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label, accessible)"
+		 " SELECT $2, s.to_id, seat.\"row\", seat.col, seat.label, seat.accessible"
+		 " FROM unnest($3, $4) AS s (from_id, to_id)"
+		 " JOIN concert.seat ON seat.section_id = s.from_id AND seat.concert_date_id = $1"
+		 " WHERE seat.deleted_at IS NULL ORDER BY seat.\"row\", seat.col",
+		 UUIDOID, UUIDOID, UUIDARRAYOID, UUIDARRAYOID);
 
 /* A section that the date had already keeps the concessions that it has. */
-static SavedPlan copy_concessions = PLAN(
-	"INSERT INTO concert.concession (concert_date_id, section_id, name, price)"
-	" SELECT $2, s.to_id, c.name, c.price FROM unnest($3, $4) AS s (from_id, to_id)"
-	" JOIN concert.concession AS c ON c.section_id = s.from_id AND c.concert_date_id = $1"
-	" WHERE c.deleted_at IS NULL ORDER BY c.id"
-	" ON CONFLICT (section_id, name) WHERE deleted_at IS NULL DO NOTHING",
-	UUIDOID, UUIDOID, UUIDARRAYOID, UUIDARRAYOID);
+static SavedPlan copy_concessions =
+	PLAN("INSERT INTO concert.concession (concert_date_id, section_id, name, price)"
+		 " SELECT $2, s.to_id, c.name, c.price FROM unnest($3, $4) AS s (from_id, to_id)"
+		 " JOIN concert.concession AS c ON c.section_id = s.from_id AND c.concert_date_id = $1"
+		 " WHERE c.deleted_at IS NULL ORDER BY c.id"
+		 " ON CONFLICT (section_id, name) WHERE deleted_at IS NULL DO NOTHING",
+		 UUIDOID, UUIDOID, UUIDARRAYOID, UUIDARRAYOID);
 
 /* An array argument, made item by item. */
 typedef struct Column
 {
-	Oid			type;
-	int			count;
-	Datum	   *items;
+	Oid	   type;
+	int	   count;
+	Datum *items;
 } Column;
 
 static Column
 layout_column(Oid type, int room)
 {
-	return (Column){.type = type, .items = MemoryContextAllocHuge(CurrentMemoryContext,
-																  sizeof(Datum) * Max(room, 1))};
+	return (Column){.type = type,
+					.items =
+						MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * Max(room, 1))};
 }
 
 static void
@@ -120,13 +121,13 @@ layout_column_add(Column *column, Datum item)
 static NullableDatum
 layout_column_value(const Column *column)
 {
-	int16		bytes;
-	bool		by_value;
-	char		align;
+	int16 bytes;
+	bool  by_value;
+	char  align;
 
 	get_typlenbyvalalign(column->type, &bytes, &by_value, &align);
-	return value(PointerGetDatum(construct_array(column->items, column->count, column->type, bytes,
-												 by_value, align)));
+	return value(PointerGetDatum(
+		construct_array(column->items, column->count, column->type, bytes, by_value, align)));
 }
 
 /* Locks the date that is written to; returns its concert. */
@@ -141,7 +142,7 @@ layout_lock_date(const pg_uuid_t *date_id)
 static LayoutSection *
 layout_read_sections(const pg_uuid_t *date_id, int *ret_count)
 {
-	int			count = plan_write(&live_sections, PLAN_ARGS(uuid_value(date_id)));
+	int			   count = plan_write(&live_sections, PLAN_ARGS(uuid_value(date_id)));
 	LayoutSection *sections = palloc(sizeof(LayoutSection) * Max(count, 1));
 
 	for (int i = 0; i < count; i++)
@@ -170,11 +171,11 @@ layout_match_section(const Layout *layout, int index, const LayoutSection *old)
 		error_layout_refused(layout_section_where(layout, index, NULL),
 							 psprintf("section \"%s\" exists as a %s one", section->name,
 									  old->standing ? "standing" : "seated"));
-	if (section->focal_row != 0 && (section->focal_row != old->focal_row ||
-									section->focal_col != old->focal_col))
-		error_layout_refused(layout_section_where(layout, index, "focal"),
-							 psprintf("section \"%s\" exists with another focal point",
-									  section->name));
+	if (section->focal_row != 0 &&
+		(section->focal_row != old->focal_row || section->focal_col != old->focal_col))
+		error_layout_refused(
+			layout_section_where(layout, index, "focal"),
+			psprintf("section \"%s\" exists with another focal point", section->name));
 	section->id = old->id;
 	section->exists = true;
 }
@@ -183,12 +184,12 @@ layout_match_section(const Layout *layout, int index, const LayoutSection *old)
 static void
 layout_match_sections(Layout *layout, const pg_uuid_t *date_id)
 {
-	int			count;
+	int			   count;
 	LayoutSection *existing = layout_read_sections(date_id, &count);
 
 	for (int i = 0; i < layout->section_count; i++)
 	{
-		int			old = layout_find_section(existing, count, &layout->sections[i]);
+		int old = layout_find_section(existing, count, &layout->sections[i]);
 
 		layout->sections[i].exists = false;
 		if (old >= 0)
@@ -233,14 +234,14 @@ layout_judge_labels(const Layout *layout, const pg_uuid_t *date_id)
 static void
 layout_store_sections(const Layout *layout, const pg_uuid_t *date_id, const pg_uuid_t *concert_id)
 {
-	int			room = layout->section_count;
-	Column		ids = layout_column(UUIDOID, room);
-	Column		names = layout_column(TEXTOID, room);
-	Column		prices = layout_column(INT8OID, room);
-	Column		currencies = layout_column(TEXTOID, room);
-	Column		kinds = layout_column(TEXTOID, room);
-	Column		focal_rows = layout_column(INT4OID, room);
-	Column		focal_cols = layout_column(INT4OID, room);
+	int	   room = layout->section_count;
+	Column ids = layout_column(UUIDOID, room);
+	Column names = layout_column(TEXTOID, room);
+	Column prices = layout_column(INT8OID, room);
+	Column currencies = layout_column(TEXTOID, room);
+	Column kinds = layout_column(TEXTOID, room);
+	Column focal_rows = layout_column(INT4OID, room);
+	Column focal_cols = layout_column(INT4OID, room);
 
 	for (int i = 0; i < layout->section_count; i++)
 	{
@@ -258,8 +259,7 @@ layout_store_sections(const Layout *layout, const pg_uuid_t *date_id, const pg_u
 	}
 	if (ids.count == 0)
 		return;
-	plan_write(&open_revenues, PLAN_ARGS(uuid_value(concert_id),
-										 layout_column_value(&currencies)));
+	plan_write(&open_revenues, PLAN_ARGS(uuid_value(concert_id), layout_column_value(&currencies)));
 	plan_write(&insert_sections,
 			   PLAN_ARGS(uuid_value(date_id), layout_column_value(&ids),
 						 layout_column_value(&names), layout_column_value(&prices),
@@ -271,16 +271,16 @@ layout_store_sections(const Layout *layout, const pg_uuid_t *date_id, const pg_u
 static int
 layout_store_seats(const Layout *layout, const pg_uuid_t *date_id)
 {
-	int			room = layout->seat_count;
-	pg_uuid_t  *made = palloc(sizeof(pg_uuid_t) * Max(room, 1));
-	Column		ids = layout_column(UUIDOID, room);
-	Column		sections = layout_column(UUIDOID, room);
-	Column		rows = layout_column(INT4OID, room);
-	Column		cols = layout_column(INT4OID, room);
-	Column		labels = layout_column(TEXTOID, room);
-	Column		accessibles = layout_column(BOOLOID, room);
+	int			  room = layout->seat_count;
+	pg_uuid_t	 *made = palloc(sizeof(pg_uuid_t) * Max(room, 1));
+	Column		  ids = layout_column(UUIDOID, room);
+	Column		  sections = layout_column(UUIDOID, room);
+	Column		  rows = layout_column(INT4OID, room);
+	Column		  cols = layout_column(INT4OID, room);
+	Column		  labels = layout_column(TEXTOID, room);
+	Column		  accessibles = layout_column(BOOLOID, room);
 	NullableDatum spots[4];
-	int			stored;
+	int			  stored;
 
 	for (int i = 0; i < layout->seat_count; i++)
 	{
@@ -298,12 +298,13 @@ layout_store_seats(const Layout *layout, const pg_uuid_t *date_id)
 	spots[1] = layout_column_value(&ids);
 	spots[2] = layout_column_value(&rows);
 	spots[3] = layout_column_value(&cols);
-	stored = plan_write(&insert_seats, PLAN_ARGS(spots[0], spots[1], layout_column_value(&sections),
-												 spots[2], spots[3], layout_column_value(&labels),
-												 layout_column_value(&accessibles)));
+	stored =
+		plan_write(&insert_seats,
+				   PLAN_ARGS(spots[0], spots[1], layout_column_value(&sections), spots[2], spots[3],
+							 layout_column_value(&labels), layout_column_value(&accessibles)));
 	if (stored < layout->seat_count && plan_read(&taken_spot, spots) > 0)
 	{
-		int			first = plan_int64(0, 0);
+		int				  first = plan_int64(0, 0);
 		const LayoutSeat *seat = &layout->seats[first];
 
 		error_layout_refused(layout_seat_where(layout, first, NULL),
@@ -319,12 +320,14 @@ static void
 layout_tell(const pg_uuid_t *date_id, int seats)
 {
 	if (seats > 0)
-		history_add(&(Act){
-			.action = "added",
-			.date_id = *date_id,
-			.actor = GetUserNameFromId(GetSessionUserId(), false),
-			.detail = psprintf("%d seats", seats),
-		}, GetCurrentTimestamp());
+		history_add(
+			&(Act){
+				.action = "added",
+				.date_id = *date_id,
+				.actor = GetUserNameFromId(GetSessionUserId(), false),
+				.detail = psprintf("%d seats", seats),
+			},
+			GetCurrentTimestamp());
 }
 
 /* Which of the two forms it is shows in its keys. */
@@ -333,12 +336,12 @@ layout_read(Layout *layout, FunctionCallInfo fcinfo)
 {
 	DocumentPath root = document_root("");
 	DocumentPath prices_root = document_root("prices");
-	JsonbValue	document = document_value(PG_GETARG_JSONB_P(1), &root);
-	JsonbValue	prices;
-	bool		ours = getKeyJsonValueFromContainer(document.val.binary.data, "sections",
-													strlen("sections"), NULL) != NULL;
-	bool		theirs = getKeyJsonValueFromContainer(document.val.binary.data, "zones",
-													  strlen("zones"), NULL) != NULL;
+	JsonbValue	 document = document_value(PG_GETARG_JSONB_P(1), &root);
+	JsonbValue	 prices;
+	bool		 ours = getKeyJsonValueFromContainer(document.val.binary.data, "sections",
+													 strlen("sections"), NULL) != NULL;
+	bool theirs = getKeyJsonValueFromContainer(document.val.binary.data, "zones", strlen("zones"),
+											   NULL) != NULL;
 
 	if (ours == theirs)
 		document_refuse(&root,
@@ -361,10 +364,10 @@ Datum
 concert_import_layout(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id", "layout"};
-	Layout		layout = {.currency = "PTS"};
-	pg_uuid_t  *date_id;
-	pg_uuid_t	concert_id;
-	int			seats;
+	Layout					 layout = {.currency = "PTS"};
+	pg_uuid_t				*date_id;
+	pg_uuid_t				 concert_id;
+	int						 seats;
 
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
@@ -391,10 +394,10 @@ static void
 layout_copy_sections(const pg_uuid_t *from_id, const pg_uuid_t *to_id, const pg_uuid_t *concert_id,
 					 NullableDatum *ret_arguments)
 {
-	Layout		layout = {0};
+	Layout		   layout = {0};
 	LayoutSection *sources = layout_read_sections(from_id, &layout.section_count);
-	Column		from_sections = layout_column(UUIDOID, layout.section_count);
-	Column		to_sections = layout_column(UUIDOID, layout.section_count);
+	Column		   from_sections = layout_column(UUIDOID, layout.section_count);
+	Column		   to_sections = layout_column(UUIDOID, layout.section_count);
 
 	layout.sections = palloc(sizeof(LayoutSection) * Max(layout.section_count, 1));
 	memcpy(layout.sections, sources, sizeof(LayoutSection) * layout.section_count);
@@ -415,11 +418,11 @@ Datum
 concert_copy_layout(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"from_date", "to_date"};
-	NullableDatum arguments[4];
-	pg_uuid_t  *from_id;
-	pg_uuid_t  *to_id;
-	pg_uuid_t	concert_id;
-	int			seats;
+	NullableDatum			 arguments[4];
+	pg_uuid_t				*from_id;
+	pg_uuid_t				*to_id;
+	pg_uuid_t				 concert_id;
+	int						 seats;
 
 	argument_require(fcinfo, lengthof(names), names);
 	from_id = PG_GETARG_UUID_P(0);
@@ -430,8 +433,8 @@ concert_copy_layout(PG_FUNCTION_ARGS)
 		error_unknown_object("concert date", from_id);
 	plan_read(&highest_row, PLAN_ARGS(uuid_value(to_id)));
 	if (plan_int32(0, 0) > 0)
-		error_layout_refused("", psprintf("concert date \"%s\" has seats already",
-										  uuid_text(to_id)));
+		error_layout_refused("",
+							 psprintf("concert date \"%s\" has seats already", uuid_text(to_id)));
 	layout_copy_sections(from_id, to_id, &concert_id, arguments);
 	plan_write(&copy_concessions, arguments);
 	seats = plan_write(&copy_seats, arguments);

@@ -20,20 +20,20 @@
 
 PG_FUNCTION_INFO_V1(concert_charge_points);
 
-static SavedPlan find_wallet = PLAN(
-	"SELECT id FROM concert.account"
-	" WHERE owner_id = $1 AND kind = 'wallet' AND currency = $2 AND deleted_at IS NULL",
-	UUIDOID, TEXTOID);
+static SavedPlan find_wallet =
+	PLAN("SELECT id FROM concert.account"
+		 " WHERE owner_id = $1 AND kind = 'wallet' AND currency = $2 AND deleted_at IS NULL",
+		 UUIDOID, TEXTOID);
 
 static SavedPlan any_wallet = PLAN(
 	"SELECT 1 FROM concert.account WHERE owner_id = $1 AND kind = 'wallet' AND deleted_at IS NULL",
 	UUIDOID);
 
-static SavedPlan read_wallet = PLAN(
-	"SELECT a.frozen_at IS NOT NULL, a.floor, b.credits - b.debits"
-	" FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id"
-	" WHERE a.id = $1 AND a.deleted_at IS NULL",
-	UUIDOID);
+static SavedPlan read_wallet =
+	PLAN("SELECT a.frozen_at IS NOT NULL, a.floor, b.credits - b.debits"
+		 " FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id"
+		 " WHERE a.id = $1 AND a.deleted_at IS NULL",
+		 UUIDOID);
 
 static SavedPlan open_wallet = PLAN(
 	"WITH opened AS ("
@@ -43,42 +43,42 @@ static SavedPlan open_wallet = PLAN(
 	" INSERT INTO concert.account_balance (account_id, debits, credits) SELECT id, 0, 0 FROM opened",
 	UUIDOID, TEXTOID);
 
-static SavedPlan find_funding = PLAN(
-	"SELECT id FROM concert.account WHERE name = $1 AND currency = $2 AND deleted_at IS NULL",
-	TEXTOID, TEXTOID);
+static SavedPlan find_funding =
+	PLAN("SELECT id FROM concert.account WHERE name = $1 AND currency = $2 AND deleted_at IS NULL",
+		 TEXTOID, TEXTOID);
 
-static SavedPlan open_funding = PLAN(
-	"INSERT INTO concert.account (kind, name, currency) VALUES ('funding', $1, $2)"
-	" ON CONFLICT (name, currency) WHERE name IS NOT NULL AND deleted_at IS NULL DO NOTHING",
-	TEXTOID, TEXTOID);
+static SavedPlan open_funding =
+	PLAN("INSERT INTO concert.account (kind, name, currency) VALUES ('funding', $1, $2)"
+		 " ON CONFLICT (name, currency) WHERE name IS NOT NULL AND deleted_at IS NULL DO NOTHING",
+		 TEXTOID, TEXTOID);
 
 static SavedPlan find_revenue = PLAN(
 	"SELECT a.id FROM concert.concert_date AS d JOIN concert.account AS a ON a.owner_id = d.concert_id"
 	" WHERE d.id = $1 AND a.kind = 'revenue' AND a.currency = $2 AND a.deleted_at IS NULL",
 	UUIDOID, TEXTOID);
 
-static SavedPlan find_external_ref = PLAN(
-	"SELECT id FROM concert.transfer WHERE debit_account_id = $1 AND external_ref = $2",
-	UUIDOID, TEXTOID);
+static SavedPlan find_external_ref =
+	PLAN("SELECT id FROM concert.transfer WHERE debit_account_id = $1 AND external_ref = $2",
+		 UUIDOID, TEXTOID);
 
 static SavedPlan insert_transfer = PLAN(
 	"INSERT INTO concert.transfer (id, debit_account_id, credit_account_id, amount, currency, kind,"
 	" payment_id, external_ref, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TIMESTAMPTZOID);
 
-static SavedPlan change_balance = PLAN(
-	"UPDATE concert.account_balance SET debits = debits + $2, credits = credits + $3"
-	" WHERE account_id = $1",
-	UUIDOID, INT8OID, INT8OID);
+static SavedPlan change_balance =
+	PLAN("UPDATE concert.account_balance SET debits = debits + $2, credits = credits + $3"
+		 " WHERE account_id = $1",
+		 UUIDOID, INT8OID, INT8OID);
 
-static SavedPlan replay_charge = PLAN(
-	"SELECT jsonb_populate_record(NULL::concert.charge_answer, $1)", JSONBOID);
+static SavedPlan replay_charge =
+	PLAN("SELECT jsonb_populate_record(NULL::concert.charge_answer, $1)", JSONBOID);
 
 /* A wallet whose id was changed while its lock was waited for is looked for again. */
 bool
 wallet_lock(const pg_uuid_t *user_id, const char *currency, Wallet *ret_wallet)
 {
-	Wallet		wallet;
+	Wallet wallet;
 
 	for (int i = 0; i < WALLET_READS_MAX; i++)
 	{
@@ -115,8 +115,9 @@ revenue_account(const pg_uuid_t *date_id, const char *currency)
 static void
 wallet_change(const Wallet *wallet, int64 debit, int64 credit)
 {
-	if (plan_write(&change_balance, PLAN_ARGS(uuid_value(&wallet->id), value(Int64GetDatum(debit)),
-											  value(Int64GetDatum(credit)))) != 1)
+	if (plan_write(&change_balance,
+				   PLAN_ARGS(uuid_value(&wallet->id), value(Int64GetDatum(debit)),
+							 value(Int64GetDatum(credit)))) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("account \"%s\" has no balance row", uuid_text(&wallet->id))));
@@ -126,7 +127,7 @@ pg_uuid_t
 transfer_from_wallet(const Wallet *wallet, const pg_uuid_t *credit_account_id, int64 amount,
 					 const char *currency, const pg_uuid_t *payment_id, TimestampTz now)
 {
-	pg_uuid_t	transfer_id = uuid7_next();
+	pg_uuid_t transfer_id = uuid7_next();
 
 	Assert(wallet->balance - amount >= wallet->floor);
 	plan_write(&insert_transfer,
@@ -148,7 +149,7 @@ typedef struct Charge
 	const char *external_ref;
 	Wallet		wallet;
 	pg_uuid_t	transfer_id;
-	int64		balance;		/* after it */
+	int64		balance; /* after it */
 } Charge;
 
 static void
@@ -182,7 +183,7 @@ charge_source_account(const Charge *charge)
 static void
 charge_emit(const Charge *charge, const char *correlation_id)
 {
-	Json		payload = {0};
+	Json payload = {0};
 
 	json_begin_object(&payload);
 	json_add_uuid(&payload, "transfer_id", &charge->transfer_id);
@@ -201,14 +202,14 @@ charge_emit(const Charge *charge, const char *correlation_id)
 static Reason
 charge_post(Charge *charge, const char *correlation_id)
 {
-	char	   *scope = psprintf("%s %s", charge->currency, charge->source);
-	pg_uuid_t	source_id;
+	char	 *scope = psprintf("%s %s", charge->currency, charge->source);
+	pg_uuid_t source_id;
 
-	lock_wait(LOCK_EXTERNAL_REF, lock_name(scope, strlen(scope), charge->external_ref,
-										   strlen(charge->external_ref)));
+	lock_wait(LOCK_EXTERNAL_REF,
+			  lock_name(scope, strlen(scope), charge->external_ref, strlen(charge->external_ref)));
 	source_id = charge_source_account(charge);
-	if (plan_read(&find_external_ref, PLAN_ARGS(uuid_value(&source_id),
-												text_value(charge->external_ref))) > 0)
+	if (plan_read(&find_external_ref,
+				  PLAN_ARGS(uuid_value(&source_id), text_value(charge->external_ref))) > 0)
 		return REASON_ALREADY_RESOLVED;
 	charge_open_wallet(charge);
 	if (charge->wallet.frozen)
@@ -230,25 +231,26 @@ charge_post(Charge *charge, const char *correlation_id)
 static Datum
 charge_answer(FunctionCallInfo fcinfo, const Charge *charge, Reason reason)
 {
-	bool		ok = reason == REASON_NONE;
+	bool ok = reason == REASON_NONE;
 
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(ok)), answer_reason(reason),
-		ok ? uuid_value(&charge->transfer_id) : null_value(),
-		ok ? uuid_value(&charge->wallet.id) : null_value(),
-		ok ? value(Int64GetDatum(charge->balance)) : null_value()}, 5);
+	return answer_row(fcinfo,
+					  (NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
+										ok ? uuid_value(&charge->transfer_id) : null_value(),
+										ok ? uuid_value(&charge->wallet.id) : null_value(),
+										ok ? value(Int64GetDatum(charge->balance)) : null_value()},
+					  5);
 }
 
 Datum
 concert_charge_points(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"user_id", "amount", "currency", "source", "external_ref"};
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *key = argument_optional_text(fcinfo, 5, "idempotency_key", KEY_CHARS_MAX);
-	char	   *correlation_id = argument_optional_text(fcinfo, 6, "correlation_id", KEY_CHARS_MAX);
-	Charge		charge = {0};
-	Request		request;
-	Datum		answer;
+	MemoryContext			 caller = CurrentMemoryContext;
+	char   *key = argument_optional_text(fcinfo, 5, "idempotency_key", KEY_CHARS_MAX);
+	char   *correlation_id = argument_optional_text(fcinfo, 6, "correlation_id", KEY_CHARS_MAX);
+	Charge	charge = {0};
+	Request request;
+	Datum	answer;
 
 	argument_require(fcinfo, lengthof(names), names);
 	charge.user_id = *PG_GETARG_UUID_P(0);
@@ -264,7 +266,7 @@ concert_charge_points(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{
-		Reason		reason = charge_post(&charge, correlation_id);
+		Reason		  reason = charge_post(&charge, correlation_id);
 		MemoryContext work = MemoryContextSwitchTo(caller);
 
 		answer = charge_answer(fcinfo, &charge, reason);

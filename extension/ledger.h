@@ -7,10 +7,10 @@
 
 typedef struct Wallet
 {
-	pg_uuid_t	id;
-	bool		frozen;
-	int64		floor;
-	int64		balance;		/* credits minus debits */
+	pg_uuid_t id;
+	bool	  frozen;
+	int64	  floor;
+	int64	  balance; /* credits minus debits */
 } Wallet;
 
 /*
@@ -30,4 +30,4 @@ extern pg_uuid_t transfer_from_wallet(const Wallet *wallet, const pg_uuid_t *cre
 									  int64 amount, const char *currency,
 									  const pg_uuid_t *payment_id, TimestampTz now);
 
-#endif							/* CONCERT_LEDGER_H */
+#endif /* CONCERT_LEDGER_H */

@@ -15,8 +15,7 @@ static void
 local_time_out_of_range(void)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-			 errmsg("timestamp out of range")));
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
 }
 
 /* Which side of a change of the clocks is meant is the server's own rule. */
@@ -24,12 +23,12 @@ Datum
 concert_from_local_time(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"wall_clock", "time_zone"};
-	Timestamp	wall_clock;
-	TimestampTz at;
-	pg_tz	   *zone;
-	struct pg_tm tm;
-	fsec_t		fraction;
-	int			offset;
+	Timestamp				 wall_clock;
+	TimestampTz				 at;
+	pg_tz					*zone;
+	struct pg_tm			 tm;
+	fsec_t					 fraction;
+	int						 offset;
 
 	argument_require(fcinfo, lengthof(names), names);
 	wall_clock = PG_GETARG_TIMESTAMP(0);
@@ -48,12 +47,12 @@ Datum
 concert_local_time(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"at", "time_zone"};
-	TimestampTz at;
-	Timestamp	wall_clock;
-	pg_tz	   *zone;
-	struct pg_tm tm;
-	fsec_t		fraction;
-	int			offset;
+	TimestampTz				 at;
+	Timestamp				 wall_clock;
+	pg_tz					*zone;
+	struct pg_tm			 tm;
+	fsec_t					 fraction;
+	int						 offset;
 
 	argument_require(fcinfo, lengthof(names), names);
 	at = PG_GETARG_TIMESTAMPTZ(0);

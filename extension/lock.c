@@ -14,7 +14,7 @@
 static LOCKTAG
 lock_tag(LockClass class, uint64 name)
 {
-	LOCKTAG		tag;
+	LOCKTAG tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (name >> 32), (uint32) name, (uint16) class);
 	return tag;
@@ -23,7 +23,7 @@ lock_tag(LockClass class, uint64 name)
 uint64
 lock_name(const void *first, size_t first_bytes, const void *second, size_t second_bytes)
 {
-	uint64		seed = hash_bytes_extended(first, (int) first_bytes, first_bytes);
+	uint64 seed = hash_bytes_extended(first, (int) first_bytes, first_bytes);
 
 	return hash_bytes_extended(second, (int) second_bytes, seed);
 }
@@ -37,7 +37,7 @@ lock_name_uuid(const pg_uuid_t *id)
 bool
 lock_wait(LockClass class, uint64 name)
 {
-	LOCKTAG		tag = lock_tag(class, name);
+	LOCKTAG tag = lock_tag(class, name);
 
 	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
 		return false;
@@ -48,7 +48,7 @@ lock_wait(LockClass class, uint64 name)
 bool
 lock_try(LockClass class, uint64 name)
 {
-	LOCKTAG		tag = lock_tag(class, name);
+	LOCKTAG tag = lock_tag(class, name);
 
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
@@ -56,8 +56,8 @@ lock_try(LockClass class, uint64 name)
 bool
 lock_is_taken(LockClass class, uint64 name)
 {
-	LOCKTAG		tag = lock_tag(class, name);
-	int			holders;
+	LOCKTAG tag = lock_tag(class, name);
+	int		holders;
 
 	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
 	return holders > 0;
@@ -66,7 +66,7 @@ lock_is_taken(LockClass class, uint64 name)
 void
 lock_release(LockClass class, uint64 name)
 {
-	LOCKTAG		tag = lock_tag(class, name);
+	LOCKTAG tag = lock_tag(class, name);
 
 	(void) LockRelease(&tag, ExclusiveLock, false);
 }
@@ -74,7 +74,7 @@ lock_release(LockClass class, uint64 name)
 bool
 lock_session_try(LockClass class, uint64 name)
 {
-	LOCKTAG		tag = lock_tag(class, name);
+	LOCKTAG			  tag = lock_tag(class, name);
 	LockAcquireResult result;
 
 	if (compat_lock_held_by_me(&tag, ExclusiveLock))
@@ -86,7 +86,7 @@ lock_session_try(LockClass class, uint64 name)
 bool
 lock_session_held(LockClass class, uint64 name)
 {
-	LOCKTAG		tag = lock_tag(class, name);
+	LOCKTAG tag = lock_tag(class, name);
 
 	return compat_lock_held_by_me(&tag, ExclusiveLock);
 }
@@ -100,7 +100,7 @@ lock_batch_max(void)
 bool
 lock_table_try(const char *table)
 {
-	Oid			table_oid = get_relname_relid(table, get_namespace_oid("concert", false));
+	Oid table_oid = get_relname_relid(table, get_namespace_oid("concert", false));
 
 	return OidIsValid(table_oid) && ConditionalLockRelationOid(table_oid, AccessExclusiveLock);
 }

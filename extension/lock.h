@@ -26,8 +26,8 @@ typedef enum LockClass
 } LockClass;
 
 /* Hashes two byte strings, kept apart, into a lock's name. */
-extern uint64 lock_name(const void *first, size_t first_bytes,
-						const void *second, size_t second_bytes);
+extern uint64 lock_name(const void *first, size_t first_bytes, const void *second,
+						size_t second_bytes);
 extern uint64 lock_name_uuid(const pg_uuid_t *id);
 
 /* Returns whether it had to wait. */
@@ -43,9 +43,9 @@ extern bool lock_session_try(LockClass class, uint64 name);
 extern bool lock_session_held(LockClass class, uint64 name);
 
 /* How many locks one transaction may take without crowding the others out of the lock table. */
-extern int	lock_batch_max(void);
+extern int lock_batch_max(void);
 
 /* Takes a table of schema concert for this transaction alone (ACCESS EXCLUSIVE), or says no. */
 extern bool lock_table_try(const char *table);
 
-#endif							/* CONCERT_LOCK_H */
+#endif /* CONCERT_LOCK_H */

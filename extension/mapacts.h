@@ -9,7 +9,7 @@
 #include "mapversion.h"
 #include "plan.h"
 
-#define MAP_CHANGES_MAX 10000	/* acts, or seats; with more, reading all anew costs less */
+#define MAP_CHANGES_MAX 10000 /* acts, or seats; with more, reading all anew costs less */
 
 /*
  * The seats of the acts, each once. False when the layout may have changed, or when there are
@@ -24,4 +24,4 @@ extern bool mapacts_since(const pg_uuid_t *date_id, const MapVersion *since, Sna
  */
 extern bool mapacts_has_own(const pg_uuid_t *date_id, Snapshot snapshot);
 
-#endif							/* CONCERT_MAPACTS_H */
+#endif /* CONCERT_MAPACTS_H */

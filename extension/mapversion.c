@@ -8,16 +8,16 @@
 #include "common/hashfn.h"
 #include "outbox_internal.h"
 
-#define VERSION_XIDS_MAX 1000	/* with more open transactions it stops before the first of them */
+#define VERSION_XIDS_MAX 1000 /* with more open transactions it stops before the first of them */
 #define VERSION_FORMAT 1
 #define NUMBER_DIGITS_MAX 16
 
-static uint64 version_check(const char *text, int bytes, const pg_uuid_t *date_id);
+static uint64			 version_check(const char *text, int bytes, const pg_uuid_t *date_id);
 static FullTransactionId xid_widen(TransactionId xid, FullTransactionId next);
-static void version_add(MapVersion *version, FullTransactionId xid);
-static int	xid_compare(const void *a, const void *b);
-static TimeLineID timeline_now(void);
-static bool parse_number(const char **text, char end, uint64 *ret_number);
+static void				 version_add(MapVersion *version, FullTransactionId xid);
+static int				 xid_compare(const void *a, const void *b);
+static TimeLineID		 timeline_now(void);
+static bool				 parse_number(const char **text, char end, uint64 *ret_number);
 
 /*
  * A snapshot taken in recovery has all that is open in subxip, where subtransactions are as well;
@@ -26,11 +26,10 @@ static bool parse_number(const char **text, char end, uint64 *ret_number);
 MapVersion
 mapversion_of(Snapshot snapshot, TimestampTz at)
 {
-	FullTransactionId next = ReadNextFullTransactionId();
-	MapVersion	version = {.at = at, .xmax = xid_widen(snapshot->xmax, next)};
+	FullTransactionId	 next = ReadNextFullTransactionId();
+	MapVersion			 version = {.at = at, .xmax = xid_widen(snapshot->xmax, next)};
 	const TransactionId *open = snapshot->takenDuringRecovery ? snapshot->subxip : snapshot->xip;
-	int			open_count = snapshot->takenDuringRecovery ? snapshot->subxcnt :
-		(int) snapshot->xcnt;
+	int open_count = snapshot->takenDuringRecovery ? snapshot->subxcnt : (int) snapshot->xcnt;
 
 	if (open_count >= VERSION_XIDS_MAX)
 	{
@@ -53,8 +52,8 @@ mapversion_covers(const MapVersion *a, const MapVersion *b)
 		return false;
 	for (int i = 0; i < a->xid_count; i++)
 		if (FullTransactionIdPrecedes(a->xids[i], b->xmax) &&
-			bsearch(&a->xids[i], b->xids, b->xid_count, sizeof(FullTransactionId),
-					xid_compare) == NULL)
+			bsearch(&a->xids[i], b->xids, b->xid_count, sizeof(FullTransactionId), xid_compare) ==
+				NULL)
 			return false;
 	return true;
 }
@@ -71,8 +70,7 @@ mapversion_text(const MapVersion *version, const pg_uuid_t *date_id)
 	for (int i = 0; i < version->xid_count; i++)
 		appendStringInfo(&out, "%llx.",
 						 (unsigned long long) U64FromFullTransactionId(version->xids[i]));
-	appendStringInfo(&out, "-%llx",
-					 (unsigned long long) version_check(out.data, out.len, date_id));
+	appendStringInfo(&out, "-%llx", (unsigned long long) version_check(out.data, out.len, date_id));
 	return out.data;
 }
 
@@ -96,7 +94,7 @@ mapversion_parse(const char *text, const pg_uuid_t *date_id, MapVersion *ret_ver
 	ret_version->xids = palloc(sizeof(FullTransactionId) * VERSION_XIDS_MAX);
 	while (*rest != '-')
 	{
-		uint64		xid;
+		uint64 xid;
 
 		if (ret_version->xid_count == VERSION_XIDS_MAX || !parse_number(&rest, '.', &xid))
 			return false;
@@ -116,7 +114,7 @@ mapversion_parse(const char *text, const pg_uuid_t *date_id, MapVersion *ret_ver
 static bool
 parse_number(const char **text, char end, uint64 *ret_number)
 {
-	int			digits = strspn(*text, "0123456789abcdef");
+	int digits = strspn(*text, "0123456789abcdef");
 
 	if (digits < 1 || digits > NUMBER_DIGITS_MAX || (*text)[digits] != end)
 		return false;
@@ -140,7 +138,7 @@ version_check(const char *text, int bytes, const pg_uuid_t *date_id)
 static FullTransactionId
 xid_widen(TransactionId xid, FullTransactionId next)
 {
-	uint32		epoch = EpochFromFullTransactionId(next);
+	uint32 epoch = EpochFromFullTransactionId(next);
 
 	if (xid > XidFromFullTransactionId(next))
 		epoch--;
@@ -157,8 +155,8 @@ version_add(MapVersion *version, FullTransactionId xid)
 static int
 xid_compare(const void *a, const void *b)
 {
-	uint64		left = U64FromFullTransactionId(*(const FullTransactionId *) a);
-	uint64		right = U64FromFullTransactionId(*(const FullTransactionId *) b);
+	uint64 left = U64FromFullTransactionId(*(const FullTransactionId *) a);
+	uint64 right = U64FromFullTransactionId(*(const FullTransactionId *) b);
 
 	return (left > right) - (left < right);
 }
@@ -166,7 +164,7 @@ xid_compare(const void *a, const void *b)
 static TimeLineID
 timeline_now(void)
 {
-	TimeLineID	timeline;
+	TimeLineID timeline;
 
 	if (!RecoveryInProgress())
 		return GetWALInsertionTimeLine();

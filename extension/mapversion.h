@@ -18,11 +18,11 @@
 
 typedef struct MapVersion
 {
-	TimestampTz at;
-	FullTransactionId xmax;
-	int			xid_count;
+	TimestampTz		   at;
+	FullTransactionId  xmax;
+	int				   xid_count;
 	FullTransactionId *xids;	/* below xmax, but not shown; ascending */
-	bool		is_ours;		/* set by mapversion_parse() */
+	bool			   is_ours; /* set by mapversion_parse() */
 } MapVersion;
 
 /*
@@ -42,4 +42,4 @@ extern char *mapversion_text(const MapVersion *version, const pg_uuid_t *date_id
  */
 extern bool mapversion_parse(const char *text, const pg_uuid_t *date_id, MapVersion *ret_version);
 
-#endif							/* CONCERT_MAPVERSION_H */
+#endif /* CONCERT_MAPVERSION_H */

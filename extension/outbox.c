@@ -43,8 +43,8 @@ typedef struct Event
 	const char *type;
 	Jsonb	   *headers;
 	Jsonb	   *payload;
-	bool		is_own;			/* built by the extension itself */
-	bool		is_first_of_key;	/* nobody else can know the key before this commits */
+	bool		is_own;			 /* built by the extension itself */
+	bool		is_first_of_key; /* nobody else can know the key before this commits */
 } Event;
 
 /* A row that is not our own came with a restore or with pg_upgrade. */
@@ -54,49 +54,54 @@ static SavedPlan read_state = PLAN(
 
 enum
 {
-	STATE_STAMP = 1, STATE_EVENT_TABLE, STATE_CURSOR_TABLE, STATE_LANES
+	STATE_STAMP = 1,
+	STATE_EVENT_TABLE,
+	STATE_CURSOR_TABLE,
+	STATE_LANES
 };
 
-#define APPEND_TO(n) \
-	PLAN("INSERT INTO concert.outbox_event_" n \
-		 " (seq, xid, created_at, id, lane, topic, key, type, headers, payload)" \
-		 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", \
-		 INT8OID, XID8OID, TIMESTAMPTZOID, UUIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID)
+#define APPEND_TO(n)                                                                              \
+	PLAN("INSERT INTO concert.outbox_event_" n                                                    \
+		 " (seq, xid, created_at, id, lane, topic, key, type, headers, payload)"                  \
+		 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",                                     \
+		 INT8OID, XID8OID, TIMESTAMPTZOID, UUIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, \
+		 JSONBOID)
 
-static SavedPlan append_event[OUTBOX_EVENT_TABLES] = {
-	APPEND_TO("0"), APPEND_TO("1"), APPEND_TO("2"), APPEND_TO("3")
-};
+static SavedPlan append_event[OUTBOX_EVENT_TABLES] = {APPEND_TO("0"), APPEND_TO("1"),
+													  APPEND_TO("2"), APPEND_TO("3")};
 
 static pg_uuid_t outbox_append(const Event *event);
-static int64 outbox_next_seq(void);
-static void outbox_check(const Event *event);
-static void outbox_check_name(const char *what, const char *name, int bytes);
-static void outbox_check_headers(Jsonb *headers);
-static bool outbox_is_surely_small(const Event *event);
-static int	outbox_published_bytes(Jsonb *json);
-static uint64 outbox_key_name(const char *topic, const char *key);
+static int64	 outbox_next_seq(void);
+static void		 outbox_check(const Event *event);
+static void		 outbox_check_name(const char *what, const char *name, int bytes);
+static void		 outbox_check_headers(Jsonb *headers);
+static bool		 outbox_is_surely_small(const Event *event);
+static int		 outbox_published_bytes(Jsonb *json);
+static uint64	 outbox_key_name(const char *topic, const char *key);
 
 static Event
 event_of_our_own(const char *topic, const char *key, const char *type, Jsonb *payload,
 				 const char *correlation_id)
 {
-	Json		headers = {0};
+	Json headers = {0};
 
 	json_begin_object(&headers);
 	if (correlation_id != NULL)
 		json_add_text(&headers, "correlation_id", correlation_id);
 	json_end_object(&headers);
-	return (Event){
-		.topic = topic, .key = key, .type = type,
-		.headers = json_finish(&headers), .payload = payload, .is_own = true
-	};
+	return (Event){.topic = topic,
+				   .key = key,
+				   .type = type,
+				   .headers = json_finish(&headers),
+				   .payload = payload,
+				   .is_own = true};
 }
 
 pg_uuid_t
 outbox_emit(const char *topic, const char *key, const char *type, Jsonb *payload,
 			const char *correlation_id)
 {
-	Event		event = event_of_our_own(topic, key, type, payload, correlation_id);
+	Event event = event_of_our_own(topic, key, type, payload, correlation_id);
 
 	return outbox_append(&event);
 }
@@ -105,7 +110,7 @@ pg_uuid_t
 outbox_emit_first(const char *topic, const char *key, const char *type, Jsonb *payload,
 				  const char *correlation_id)
 {
-	Event		event = event_of_our_own(topic, key, type, payload, correlation_id);
+	Event event = event_of_our_own(topic, key, type, payload, correlation_id);
 
 	event.is_first_of_key = true;
 	return outbox_append(&event);
@@ -115,17 +120,15 @@ Datum
 concert_emit(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"topic", "key", "type", "payload", "headers"};
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
-	Event		event;
+	pg_uuid_t				*id = palloc(sizeof(pg_uuid_t));
+	Event					 event;
 
 	argument_require(fcinfo, lengthof(names), names);
-	event = (Event) {
-		.topic = text_to_cstring(PG_GETARG_TEXT_PP(0)),
-		.key = text_to_cstring(PG_GETARG_TEXT_PP(1)),
-		.type = text_to_cstring(PG_GETARG_TEXT_PP(2)),
-		.payload = PG_GETARG_JSONB_P(3),
-		.headers = PG_GETARG_JSONB_P(4)
-	};
+	event = (Event){.topic = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					.key = text_to_cstring(PG_GETARG_TEXT_PP(1)),
+					.type = text_to_cstring(PG_GETARG_TEXT_PP(2)),
+					.payload = PG_GETARG_JSONB_P(3),
+					.headers = PG_GETARG_JSONB_P(4)};
 	plan_begin();
 	*id = outbox_append(&event);
 	plan_end();
@@ -181,9 +184,9 @@ static OutboxState
 outbox_direct_state(void)
 {
 	static OutboxState kept;
-	static uint64 kept_generation;
-	static bool is_kept = false;
-	uint64		generation;
+	static uint64	   kept_generation;
+	static bool		   is_kept = false;
+	uint64			   generation;
 
 	LockRelationOid(direct_table_oid(DIRECT_OUTBOX_STATE), AccessShareLock);
 	generation = direct_generation(DIRECT_OUTBOX_STATE);
@@ -200,8 +203,8 @@ outbox_direct_state(void)
 OutboxState
 outbox_state(void)
 {
-	int			rows;
-	int			row = 0;
+	int rows;
+	int row = 0;
 
 	if (direct_is_readable(DIRECT_OUTBOX_STATE))
 		return outbox_direct_state();
@@ -211,12 +214,10 @@ outbox_state(void)
 		error_outbox_reset_needed();
 	while (row < rows - 1 && !plan_bool(row, 3))
 		row++;
-	return (OutboxState) {
-		.event_table = plan_int32(row, 0),
-		.cursor_table = plan_int32(row, 1),
-		.lanes = plan_int32(row, 2),
-		.reset_needed = rows > 1 || !plan_bool(row, 3)
-	};
+	return (OutboxState){.event_table = plan_int32(row, 0),
+						 .cursor_table = plan_int32(row, 1),
+						 .lanes = plan_int32(row, 2),
+						 .reset_needed = rows > 1 || !plan_bool(row, 3)};
 }
 
 OutboxState
@@ -232,7 +233,7 @@ outbox_own_state(void)
 int
 outbox_lane_argument(FunctionCallInfo fcinfo, int n, const OutboxState *state)
 {
-	int			lane = PG_GETARG_INT32(n);
+	int lane = PG_GETARG_INT32(n);
 
 	if (lane < 0 || lane >= state->lanes)
 		error_invalid_number("lane", lane, 0, state->lanes - 1);
@@ -259,9 +260,9 @@ concert_outbox_lanes(PG_FUNCTION_ARGS)
 Datum
 concert_outbox_lane(PG_FUNCTION_ARGS)
 {
-	uint64		name = outbox_key_name(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									   text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	int			lanes = PG_GETARG_INT32(2);
+	uint64 name = outbox_key_name(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	int	   lanes = PG_GETARG_INT32(2);
 
 	if (lanes < 1 || lanes > OUTBOX_LANES_MAX)
 		error_invalid_number("lanes", lanes, 1, OUTBOX_LANES_MAX);
@@ -275,11 +276,11 @@ concert_outbox_lane(PG_FUNCTION_ARGS)
 static pg_uuid_t
 outbox_append(const Event *event)
 {
-	uint64		name = outbox_key_name(event->topic, event->key);
-	pg_uuid_t	id;
-	FullTransactionId xid;
-	OutboxState state;
-	int			lane;
+	uint64				 name = outbox_key_name(event->topic, event->key);
+	pg_uuid_t			 id;
+	FullTransactionId	 xid;
+	OutboxState			 state;
+	int					 lane;
 	const NullableDatum *columns;
 
 	outbox_check(event);
@@ -292,12 +293,12 @@ outbox_append(const Event *event)
 	lane = (int) (name % (uint64) state.lanes);
 	if (state.reset_needed)
 		lane = -1 - lane;
-	columns = PLAN_ARGS(
-		value(Int64GetDatum(outbox_next_seq())), value(FullTransactionIdGetDatum(xid)),
-		value(TimestampTzGetDatum(GetCurrentTimestamp())), uuid_value(&id),
-		value(Int32GetDatum(lane)), text_value(event->topic), text_value(event->key),
-		text_value(event->type), value(JsonbPGetDatum(event->headers)),
-		value(JsonbPGetDatum(event->payload)));
+	columns =
+		PLAN_ARGS(value(Int64GetDatum(outbox_next_seq())), value(FullTransactionIdGetDatum(xid)),
+				  value(TimestampTzGetDatum(GetCurrentTimestamp())), uuid_value(&id),
+				  value(Int32GetDatum(lane)), text_value(event->topic), text_value(event->key),
+				  text_value(event->type), value(JsonbPGetDatum(event->headers)),
+				  value(JsonbPGetDatum(event->payload)));
 	if (!direct_insert(DIRECT_EVENT_0 + state.event_table, columns))
 		plan_write(&append_event[state.event_table], columns);
 	return id;
@@ -313,8 +314,8 @@ outbox_next_seq(void)
 static void
 outbox_check(const Event *event)
 {
-	int			key_chars = pg_mbstrlen(event->key);
-	int			bytes;
+	int key_chars = pg_mbstrlen(event->key);
+	int bytes;
 
 	outbox_check_name("topic", event->topic, (int) strlen(event->topic));
 	outbox_check_name("type", event->type, (int) strlen(event->type));
@@ -329,33 +330,33 @@ outbox_check(const Event *event)
 		return;
 	bytes = outbox_published_bytes(event->payload) + outbox_published_bytes(event->headers);
 	if (bytes > settings_max_event_bytes)
-		error_event_refused("size", psprintf("%d bytes", bytes),
-							psprintf("at most %d bytes (concert.max_event_bytes)",
-									 settings_max_event_bytes));
+		error_event_refused(
+			"size", psprintf("%d bytes", bytes),
+			psprintf("at most %d bytes (concert.max_event_bytes)", settings_max_event_bytes));
 }
 
 /* Topics are Kafka's, with room for ".retry" and ".dlq"; types and headers are named alike. */
 static void
 outbox_check_name(const char *what, const char *name, int bytes)
 {
-	bool		good = bytes >= 1 && bytes <= EVENT_NAME_CHARS_MAX && name[0] >= 'a' && name[0] <= 'z';
+	bool good = bytes >= 1 && bytes <= EVENT_NAME_CHARS_MAX && name[0] >= 'a' && name[0] <= 'z';
 
 	for (int i = 1; good && i < bytes; i++)
 		good = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') ||
 			name[i] == '.' || name[i] == '_' || name[i] == '-';
 	if (!good)
-		error_event_refused(what,
-							psprintf("\"%.*s\"", pg_mbcliplen(name, bytes, EVENT_NAME_CHARS_MAX), name),
-							psprintf("a lower-case letter, then at most %d of a-z, 0-9, \".\", \"_\" and \"-\"",
-									 EVENT_NAME_CHARS_MAX - 1));
+		error_event_refused(
+			what, psprintf("\"%.*s\"", pg_mbcliplen(name, bytes, EVENT_NAME_CHARS_MAX), name),
+			psprintf("a lower-case letter, then at most %d of a-z, 0-9, \".\", \"_\" and \"-\"",
+					 EVENT_NAME_CHARS_MAX - 1));
 }
 
 static void
 outbox_check_headers(Jsonb *headers)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIterator	  *iterator = JsonbIteratorInit(&headers->root);
 	JsonbIteratorToken token;
-	JsonbValue	item;
+	JsonbValue		   item;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
 		error_event_refused("headers", "no JSON object", "a JSON object of strings");
@@ -375,7 +376,7 @@ outbox_check_headers(Jsonb *headers)
 static bool
 outbox_is_surely_small(const Event *event)
 {
-	Size		bytes = VARSIZE(event->payload) + VARSIZE(event->headers);
+	Size bytes = VARSIZE(event->payload) + VARSIZE(event->headers);
 
 	return event->is_own && GetDatabaseEncoding() == PG_UTF8 &&
 		bytes * TEXT_BYTES_PER_BYTE_MAX <= settings_max_event_bytes;
@@ -388,9 +389,9 @@ outbox_is_surely_small(const Event *event)
 static int
 outbox_published_bytes(Jsonb *json)
 {
-	char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
-	int			bytes = (int) strlen(text);
-	char	   *published = pg_server_to_any(text, bytes, PG_UTF8);
+	char *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	int	  bytes = (int) strlen(text);
+	char *published = pg_server_to_any(text, bytes, PG_UTF8);
 
 	return published == text ? bytes : (int) strlen(published);
 }

@@ -15,8 +15,8 @@
  * key), the last in the lock order, before the event's number. Called between plan_begin()
  * and plan_end(); payload is an object, correlation_id may be NULL.
  */
-extern pg_uuid_t outbox_emit(const char *topic, const char *key, const char *type,
-							 Jsonb *payload, const char *correlation_id);
+extern pg_uuid_t outbox_emit(const char *topic, const char *key, const char *type, Jsonb *payload,
+							 const char *correlation_id);
 
 /*
  * The same without the lock, for a key that this very transaction has made up: whoever else emits
@@ -25,4 +25,4 @@ extern pg_uuid_t outbox_emit(const char *topic, const char *key, const char *typ
 extern pg_uuid_t outbox_emit_first(const char *topic, const char *key, const char *type,
 								   Jsonb *payload, const char *correlation_id);
 
-#endif							/* CONCERT_OUTBOX_H */
+#endif /* CONCERT_OUTBOX_H */

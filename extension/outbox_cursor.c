@@ -25,20 +25,20 @@ PG_FUNCTION_INFO_V1(concert_outbox_open);
 PG_FUNCTION_INFO_V1(concert_outbox_ack);
 PG_FUNCTION_INFO_V1(concert_outbox_skip);
 
-static SavedPlan read_newest = PLAN(
-	"SELECT epoch, n, s1, s2, seq FROM concert.outbox_position WHERE lane = $1", INT4OID);
+static SavedPlan read_newest =
+	PLAN("SELECT epoch, n, s1, s2, seq FROM concert.outbox_position WHERE lane = $1", INT4OID);
 
-#define CURSOR_INTO(table) \
-	PLAN("INSERT INTO concert.outbox_cursor_" table \
-		 " (lane, n, epoch, s1, s2, seq, lsn, timeline, created_at)" \
+#define CURSOR_INTO(table)                                              \
+	PLAN("INSERT INTO concert.outbox_cursor_" table                     \
+		 " (lane, n, epoch, s1, s2, seq, lsn, timeline, created_at)"    \
 		 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())", \
 		 INT4OID, INT8OID, INT8OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, PG_LSNOID, INT4OID)
 
 static SavedPlan append_cursor[OUTBOX_CURSOR_TABLES] = {CURSOR_INTO("0"), CURSOR_INTO("1")};
 
-static SavedPlan judge_step = PLAN(
-	"SELECT concert.outbox_is_forward($1, $2, $3, $4, $5, $6)",
-	PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID);
+static SavedPlan judge_step =
+	PLAN("SELECT concert.outbox_is_forward($1, $2, $3, $4, $5, $6)", PG_SNAPSHOTOID, PG_SNAPSHOTOID,
+		 INT8OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID);
 
 /* In the words of the index on seq, as in outbox_slice.c; with = any index would look as good. */
 static SavedPlan find_acked = PLAN(
@@ -46,14 +46,14 @@ static SavedPlan find_acked = PLAN(
 	" AND pg_visible_in_snapshot(xid, $3) AND NOT pg_visible_in_snapshot(xid, $2) ORDER BY seq",
 	INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID);
 
-static SavedPlan record_skip = PLAN(
-	"INSERT INTO concert.outbox_skipped"
-	" (event_id, lane, seq, topic, key, type, skipped_by, skipped_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, session_user, clock_timestamp())",
-	UUIDOID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
+static SavedPlan record_skip =
+	PLAN("INSERT INTO concert.outbox_skipped"
+		 " (event_id, lane, seq, topic, key, type, skipped_by, skipped_at)"
+		 " VALUES ($1, $2, $3, $4, $5, $6, session_user, clock_timestamp())",
+		 UUIDOID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
 
-static Datum cursor_answer(FunctionCallInfo fcinfo, Reason reason);
-static Datum cursor_open_answer(FunctionCallInfo fcinfo, const OutboxCursor *cursor);
+static Datum  cursor_answer(FunctionCallInfo fcinfo, Reason reason);
+static Datum  cursor_open_answer(FunctionCallInfo fcinfo, const OutboxCursor *cursor);
 static Reason cursor_ack(int lane, const OutboxState *state, const OutboxCursor *cursor);
 static void cursor_require_forward(int lane, const OutboxPosition *from, const OutboxPosition *to);
 static void cursor_require_event(int lane, const OutboxPosition *position);
@@ -63,12 +63,12 @@ Datum
 concert_outbox_open(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"lane"};
-	MemoryContext caller = CurrentMemoryContext;
-	OutboxState state;
-	OutboxCursor cursor;
-	Datum		answer;
-	bool		ours;
-	int			lane;
+	MemoryContext			 caller = CurrentMemoryContext;
+	OutboxState				 state;
+	OutboxCursor			 cursor;
+	Datum					 answer;
+	bool					 ours;
+	int						 lane;
 
 	argument_require(fcinfo, lengthof(names), names);
 	PreventCommandDuringRecovery("concert.outbox_open()");
@@ -92,20 +92,19 @@ Datum
 concert_outbox_ack(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"lane", "epoch", "s1", "s2", "seq"};
-	OutboxState state;
-	OutboxCursor cursor;
-	Reason		reason;
-	int			lane;
+	OutboxState				 state;
+	OutboxCursor			 cursor;
+	Reason					 reason;
+	int						 lane;
 
 	argument_require(fcinfo, lengthof(names), names);
 	PreventCommandDuringRecovery("concert.outbox_ack()");
 	plan_begin();
 	state = outbox_own_state();
 	lane = outbox_lane_argument(fcinfo, 0, &state);
-	cursor = (OutboxCursor) {
-		.epoch = PG_GETARG_INT64(1),
-		.position = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_INT64(4)}
-	};
+	cursor =
+		(OutboxCursor){.epoch = PG_GETARG_INT64(1),
+					   .position = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_INT64(4)}};
 	reason = cursor_ack(lane, &state, &cursor);
 	plan_end();
 	return cursor_answer(fcinfo, reason);
@@ -115,9 +114,9 @@ Datum
 concert_outbox_skip(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"lane", "event_id"};
-	OutboxState state;
-	Reason		reason;
-	int			lane;
+	OutboxState				 state;
+	Reason					 reason;
+	int						 lane;
 
 	argument_require(fcinfo, lengthof(names), names);
 	PreventCommandDuringRecovery("concert.outbox_skip()");
@@ -132,9 +131,7 @@ concert_outbox_skip(PG_FUNCTION_ARGS)
 static Datum
 cursor_answer(FunctionCallInfo fcinfo, Reason reason)
 {
-	NullableDatum columns[] = {
-		value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason)
-	};
+	NullableDatum columns[] = {value(BoolGetDatum(reason == REASON_NONE)), answer_reason(reason)};
 
 	return answer_row(fcinfo, columns, lengthof(columns));
 }
@@ -142,11 +139,12 @@ cursor_answer(FunctionCallInfo fcinfo, Reason reason)
 static Datum
 cursor_open_answer(FunctionCallInfo fcinfo, const OutboxCursor *cursor)
 {
-	NullableDatum columns[] = {
-		value(BoolGetDatum(cursor != NULL)),
-		answer_reason(cursor != NULL ? REASON_NONE : REASON_BUSY),
-		null_value(), null_value(), null_value(), null_value()
-	};
+	NullableDatum columns[] = {value(BoolGetDatum(cursor != NULL)),
+							   answer_reason(cursor != NULL ? REASON_NONE : REASON_BUSY),
+							   null_value(),
+							   null_value(),
+							   null_value(),
+							   null_value()};
 
 	if (cursor != NULL)
 	{
@@ -203,7 +201,7 @@ static Reason
 cursor_skip(int lane, const OutboxState *state, const pg_uuid_t *event_id)
 {
 	OutboxCursor cursor = outbox_cursor_newest(lane);
-	pg_uuid_t	first;
+	pg_uuid_t	 first;
 
 	if (outbox_slice_next(lane, &cursor.position, 1) == 0)
 		return REASON_UNKNOWN;
@@ -226,11 +224,10 @@ outbox_cursor_newest(int lane)
 {
 	lock_wait(LOCK_LANE, CURSOR_LOCK_NAME(lane));
 	plan_read(&read_newest, PLAN_ARGS(value(Int32GetDatum(lane))));
-	return (OutboxCursor) {
-		.epoch = plan_int64(0, 0),
-		.n = plan_int64(0, 1),
-		.position = {outbox_copy(plan_datum(0, 2)), outbox_copy(plan_datum(0, 3)), plan_int64(0, 4)}
-	};
+	return (OutboxCursor){.epoch = plan_int64(0, 0),
+						  .n = plan_int64(0, 1),
+						  .position = {outbox_copy(plan_datum(0, 2)), outbox_copy(plan_datum(0, 3)),
+									   plan_int64(0, 4)}};
 }
 
 void

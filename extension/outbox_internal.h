@@ -22,31 +22,38 @@
 
 typedef struct OutboxState
 {
-	int			event_table;	/* the one that events go into now */
-	int			cursor_table;
-	int			lanes;
-	bool		reset_needed;	/* rows of another cluster or a dump are there */
+	int	 event_table; /* the one that events go into now */
+	int	 cursor_table;
+	int	 lanes;
+	bool reset_needed; /* rows of another cluster or a dump are there */
 } OutboxState;
 
 typedef struct OutboxPosition
 {
-	Datum		s1;
-	Datum		s2;
-	int64		seq;
+	Datum s1;
+	Datum s2;
+	int64 seq;
 } OutboxPosition;
 
 typedef struct OutboxCursor
 {
-	int64		epoch;
-	int64		n;
+	int64		   epoch;
+	int64		   n;
 	OutboxPosition position;
 } OutboxCursor;
 
 /* Columns of outbox_slice_next()'s rows. */
 enum
 {
-	SLICE_SEQ, SLICE_ID, SLICE_TOPIC, SLICE_KEY, SLICE_TYPE, SLICE_HEADERS, SLICE_PAYLOAD,
-	SLICE_CREATED_AT, SLICE_COLUMNS_COUNT
+	SLICE_SEQ,
+	SLICE_ID,
+	SLICE_TOPIC,
+	SLICE_KEY,
+	SLICE_TYPE,
+	SLICE_HEADERS,
+	SLICE_PAYLOAD,
+	SLICE_CREATED_AT,
+	SLICE_COLUMNS_COUNT
 };
 
 /* outbox.c */
@@ -55,7 +62,7 @@ extern OutboxState outbox_state(void);
 
 /* As outbox_state(), but raises TK008 where transaction ids may be another cluster's. */
 extern OutboxState outbox_own_state(void);
-extern int	outbox_lane_argument(FunctionCallInfo fcinfo, int n, const OutboxState *state);
+extern int		   outbox_lane_argument(FunctionCallInfo fcinfo, int n, const OutboxState *state);
 
 /*
  * outbox_slice.c: reads at most max_rows events that follow the position, in order, and moves
@@ -76,4 +83,4 @@ extern void outbox_cursor_append(int lane, const OutboxState *state, const Outbo
 /* A datum that outlives the next run of a plan. */
 extern Datum outbox_copy(Datum varlena);
 
-#endif							/* CONCERT_OUTBOX_INTERNAL_H */
+#endif /* CONCERT_OUTBOX_INTERNAL_H */

@@ -37,50 +37,50 @@ static bool ring_truncating = false;
 #define ANY_EVENT_IN(n) PLAN("SELECT 1 FROM concert.outbox_event_" n " LIMIT 1", InvalidOid)
 #define EMPTY(table) PLAN("TRUNCATE concert." table, InvalidOid)
 
-static SavedPlan any_event[OUTBOX_EVENT_TABLES] = {
-	ANY_EVENT_IN("0"), ANY_EVENT_IN("1"), ANY_EVENT_IN("2"), ANY_EVENT_IN("3")
-};
+static SavedPlan any_event[OUTBOX_EVENT_TABLES] = {ANY_EVENT_IN("0"), ANY_EVENT_IN("1"),
+												   ANY_EVENT_IN("2"), ANY_EVENT_IN("3")};
 
 static SavedPlan empty_events[OUTBOX_EVENT_TABLES] = {
-	EMPTY("outbox_event_0"), EMPTY("outbox_event_1"), EMPTY("outbox_event_2"), EMPTY("outbox_event_3")
-};
+	EMPTY("outbox_event_0"), EMPTY("outbox_event_1"), EMPTY("outbox_event_2"),
+	EMPTY("outbox_event_3")};
 
-static SavedPlan empty_cursors[OUTBOX_CURSOR_TABLES] = {
-	EMPTY("outbox_cursor_0"), EMPTY("outbox_cursor_1")
-};
+static SavedPlan empty_cursors[OUTBOX_CURSOR_TABLES] = {EMPTY("outbox_cursor_0"),
+														EMPTY("outbox_cursor_1")};
 
 /* As the view outbox_unacked; here of one table, and the first is enough. */
-#define ANY_UNACKED_IN(n) \
-	PLAN("SELECT 1 FROM concert.outbox_position AS p, LATERAL (" \
-		 "(SELECT FROM concert.outbox_event_" n " WHERE lane = p.lane" \
+#define ANY_UNACKED_IN(n)                                                                          \
+	PLAN("SELECT 1 FROM concert.outbox_position AS p, LATERAL ("                                   \
+		 "(SELECT FROM concert.outbox_event_" n " WHERE lane = p.lane"                             \
 		 " AND (xid, seq) > (pg_snapshot_xmin(p.s2), 0) AND NOT pg_visible_in_snapshot(xid, p.s2)" \
-		 " ORDER BY xid, seq LIMIT 1)" \
-		 " UNION ALL " \
-		 "(SELECT FROM concert.outbox_event_" n " WHERE lane = p.lane AND seq > p.seq" \
-		 " AND pg_visible_in_snapshot(xid, p.s2) AND NOT pg_visible_in_snapshot(xid, p.s1)" \
-		 " ORDER BY seq LIMIT 1)) AS unacked LIMIT 1", InvalidOid)
+		 " ORDER BY xid, seq LIMIT 1)"                                                             \
+		 " UNION ALL "                                                                             \
+		 "(SELECT FROM concert.outbox_event_" n " WHERE lane = p.lane AND seq > p.seq"             \
+		 " AND pg_visible_in_snapshot(xid, p.s2) AND NOT pg_visible_in_snapshot(xid, p.s1)"        \
+		 " ORDER BY seq LIMIT 1)) AS unacked LIMIT 1",                                             \
+		 InvalidOid)
 
-static SavedPlan any_unacked[OUTBOX_EVENT_TABLES] = {
-	ANY_UNACKED_IN("0"), ANY_UNACKED_IN("1"), ANY_UNACKED_IN("2"), ANY_UNACKED_IN("3")
-};
+static SavedPlan any_unacked[OUTBOX_EVENT_TABLES] = {ANY_UNACKED_IN("0"), ANY_UNACKED_IN("1"),
+													 ANY_UNACKED_IN("2"), ANY_UNACKED_IN("3")};
 
 /* The newest cursor of a lane may be an old one: nothing has come since. */
-#define CARRY(from, to) \
+#define CARRY(from, to)                                                                           \
 	PLAN("INSERT INTO concert.outbox_cursor_" to " SELECT old.* FROM concert.outbox_cursor_" from \
-		 " AS old JOIN concert.outbox_position AS newest USING (lane, epoch, n)", InvalidOid)
+		 " AS old JOIN concert.outbox_position AS newest USING (lane, epoch, n)",                 \
+		 InvalidOid)
 
 static SavedPlan carry_out_of[OUTBOX_CURSOR_TABLES] = {CARRY("0", "1"), CARRY("1", "0")};
 
-static SavedPlan switch_tables = PLAN(
-	"UPDATE concert.outbox_state SET event_table = $1, cursor_table = $2 WHERE stamp = $3",
-	INT4OID, INT4OID, TEXTOID);
+static SavedPlan switch_tables =
+	PLAN("UPDATE concert.outbox_state SET event_table = $1, cursor_table = $2 WHERE stamp = $3",
+		 INT4OID, INT4OID, TEXTOID);
 
 static SavedPlan set_aside = PLAN(
 	"CREATE TEMPORARY TABLE concert_outbox_kept AS SELECT lane < 0 AS ours, seq, id, topic, key, type,"
-	" headers, payload, created_at FROM concert.outbox_unacked", InvalidOid);
+	" headers, payload, created_at FROM concert.outbox_unacked",
+	InvalidOid);
 
-static SavedPlan restored_lanes = PLAN(
-	"SELECT max(lanes) FROM concert.outbox_state WHERE stamp <> $1", TEXTOID);
+static SavedPlan restored_lanes =
+	PLAN("SELECT max(lanes) FROM concert.outbox_state WHERE stamp <> $1", TEXTOID);
 
 static SavedPlan forget_states = PLAN("DELETE FROM concert.outbox_state", InvalidOid);
 
@@ -88,29 +88,29 @@ static SavedPlan record_state = PLAN(
 	"INSERT INTO concert.outbox_state (stamp, event_table, cursor_table, lanes) VALUES ($1, 0, 0, $2)",
 	TEXTOID, INT4OID);
 
-static SavedPlan emit_kept = PLAN(
-	"INSERT INTO concert.outbox_event_0"
-	" (seq, xid, created_at, id, lane, topic, key, type, headers, payload)"
-	" SELECT nextval('concert.outbox_seq'), $1, created_at, id,"
-	"  concert.outbox_lane(topic, key, $2),"
-	"  topic, key, type, headers, payload"
-	" FROM (SELECT * FROM pg_temp.concert_outbox_kept ORDER BY ours, seq) AS kept",
-	XID8OID, INT4OID);
+static SavedPlan emit_kept =
+	PLAN("INSERT INTO concert.outbox_event_0"
+		 " (seq, xid, created_at, id, lane, topic, key, type, headers, payload)"
+		 " SELECT nextval('concert.outbox_seq'), $1, created_at, id,"
+		 "  concert.outbox_lane(topic, key, $2),"
+		 "  topic, key, type, headers, payload"
+		 " FROM (SELECT * FROM pg_temp.concert_outbox_kept ORDER BY ours, seq) AS kept",
+		 XID8OID, INT4OID);
 
 static SavedPlan drop_kept = PLAN("DROP TABLE pg_temp.concert_outbox_kept", InvalidOid);
 
 static Reason ring_rotate(void);
-static bool ring_try_locks(int event_table);
-static void ring_lock(int event_table);
-static void ring_lock_table(const char *table, LOCKMODE mode);
-static void ring_truncate(SavedPlan *empty);
-static int64 ring_reset(void);
-static void ring_restart_lanes(const OutboxCursor *newest, int lanes);
+static bool	  ring_try_locks(int event_table);
+static void	  ring_lock(int event_table);
+static void	  ring_lock_table(const char *table, LOCKMODE mode);
+static void	  ring_truncate(SavedPlan *empty);
+static int64  ring_reset(void);
+static void	  ring_restart_lanes(const OutboxCursor *newest, int lanes);
 
 Datum
 concert_outbox_rotate(PG_FUNCTION_ARGS)
 {
-	Reason		reason;
+	Reason		  reason;
 	NullableDatum columns[2];
 
 	PreventCommandDuringRecovery("concert.outbox_rotate()");
@@ -171,17 +171,16 @@ ring_rotate(void)
 
 	if (plan_read(&any_event[state.event_table], NULL) == 0)
 		return REASON_NONE;
-	if (plan_read(&any_unacked[event_table], NULL) > 0 ||
-		!ring_try_locks(event_table) ||
+	if (plan_read(&any_unacked[event_table], NULL) > 0 || !ring_try_locks(event_table) ||
 		outbox_own_state().event_table != state.event_table ||
 		plan_read(&any_unacked[event_table], NULL) > 0)
 		return REASON_BUSY;
 	ring_truncate(&empty_events[event_table]);
 	plan_write(&carry_out_of[cursor_table], NULL);
 	ring_truncate(&empty_cursors[cursor_table]);
-	plan_write(&switch_tables, PLAN_ARGS(value(Int32GetDatum(event_table)),
-										 value(Int32GetDatum(cursor_table)),
-										 text_value(outbox_stamp())));
+	plan_write(&switch_tables,
+			   PLAN_ARGS(value(Int32GetDatum(event_table)), value(Int32GetDatum(cursor_table)),
+						 text_value(outbox_stamp())));
 	return REASON_NONE;
 }
 
@@ -202,7 +201,7 @@ ring_try_locks(int event_table)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -256,10 +255,10 @@ ring_truncate(SavedPlan *empty)
 static int64
 ring_reset(void)
 {
-	OutboxCursor newest[OUTBOX_LANES_MAX];
+	OutboxCursor  newest[OUTBOX_LANES_MAX];
 	NullableDatum xid = value(FullTransactionIdGetDatum(GetTopFullTransactionId()));
-	int			lanes;
-	int64		kept;
+	int			  lanes;
+	int64		  kept;
 
 	plan_read(&restored_lanes, PLAN_ARGS(text_value(outbox_stamp())));
 	lanes = plan_int32(0, 0);
@@ -282,13 +281,13 @@ static void
 ring_restart_lanes(const OutboxCursor *newest, int lanes)
 {
 	OutboxState state = outbox_own_state();
-	Datum		nothing = DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(OUTBOX_SNAPSHOT_NOTHING));
+	Datum nothing = DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(OUTBOX_SNAPSHOT_NOTHING));
 
 	for (int lane = 0; lane < lanes; lane++)
 	{
-		OutboxCursor first = {
-			.epoch = newest[lane].epoch + 1, .n = newest[lane].n, .position = {nothing, nothing, 0}
-		};
+		OutboxCursor first = {.epoch = newest[lane].epoch + 1,
+							  .n = newest[lane].n,
+							  .position = {nothing, nothing, 0}};
 
 		outbox_cursor_append(lane, &state, &first);
 	}

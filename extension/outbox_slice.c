@@ -39,10 +39,10 @@ PG_FUNCTION_INFO_V1(concert_outbox_read);
 /* What this session found out about the difference that it reads; both never change. */
 typedef struct Difference
 {
-	bytea	   *s1;				/* NULL: nothing known */
-	bytea	   *s2;
-	int64		floor;			/* no xid >= xmax(s1) drew a lower number; or SLICE_SEQ_EMPTY */
-	int64		end;			/* there is no event beyond this number */
+	bytea *s1; /* NULL: nothing known */
+	bytea *s2;
+	int64  floor; /* no xid >= xmax(s1) drew a lower number; or SLICE_SEQ_EMPTY */
+	int64  end;	  /* there is no event beyond this number */
 } Difference;
 
 static Difference differences[OUTBOX_LANES_MAX];
@@ -59,66 +59,66 @@ static Difference differences[OUTBOX_LANES_MAX];
  * Below the floor by xid, one probe for each that was running in s1 and is done in s2; from the
  * floor on by seq. LIMIT ends both early.
  */
-#define SLICE_OF(n) \
-	"(SELECT early.* FROM pg_snapshot_xip($2) AS running (xid), LATERAL" \
-	" (SELECT " COLUMNS " FROM concert.outbox_event_" n " WHERE lane = $1" \
-	" AND (xid, seq) > (running.xid, $4) AND (xid, seq) < (running.xid, $5)" \
-	" ORDER BY xid, seq LIMIT $6) AS early" \
-	" WHERE pg_visible_in_snapshot(running.xid, $3))" \
-	" UNION ALL " \
-	"(SELECT " COLUMNS " FROM concert.outbox_event_" n \
+#define SLICE_OF(n)                                                                   \
+	"(SELECT early.* FROM pg_snapshot_xip($2) AS running (xid), LATERAL"              \
+	" (SELECT " COLUMNS " FROM concert.outbox_event_" n " WHERE lane = $1"            \
+	" AND (xid, seq) > (running.xid, $4) AND (xid, seq) < (running.xid, $5)"          \
+	" ORDER BY xid, seq LIMIT $6) AS early"                                           \
+	" WHERE pg_visible_in_snapshot(running.xid, $3))"                                 \
+	" UNION ALL "                                                                     \
+	"(SELECT " COLUMNS " FROM concert.outbox_event_" n                                \
 	" WHERE lane = $1 AND seq > $4 AND seq >= $5 AND pg_visible_in_snapshot(xid, $3)" \
 	" AND NOT pg_visible_in_snapshot(xid, $2) ORDER BY seq LIMIT $6)"
 
-static SavedPlan read_slice = PLAN(
-	"SELECT * FROM (" IN_EVERY_TABLE(SLICE_OF) ") AS slice ORDER BY seq LIMIT $6",
-	INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, INT8OID, INT4OID);
+static SavedPlan read_slice =
+	PLAN("SELECT * FROM (" IN_EVERY_TABLE(SLICE_OF) ") AS slice ORDER BY seq LIMIT $6", INT4OID,
+		 PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, INT8OID, INT4OID);
 
-#define LATE_OF(n) \
-	"(SELECT seq FROM concert.outbox_event_" n " WHERE lane = $1" \
+#define LATE_OF(n)                                                                    \
+	"(SELECT seq FROM concert.outbox_event_" n " WHERE lane = $1"                     \
 	" AND (xid, seq) > (pg_snapshot_xmax($2), 0) AND pg_visible_in_snapshot(xid, $3)" \
 	" ORDER BY xid, seq)"
 
-static SavedPlan find_floor = PLAN(
-	"SELECT min(seq), EXISTS (SELECT FROM pg_snapshot_xip($2) AS running (xid)"
-	"  WHERE pg_visible_in_snapshot(running.xid, $3))"
-	" FROM (" IN_EVERY_TABLE(LATE_OF) ") AS late",
-	INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID);
+static SavedPlan find_floor =
+	PLAN("SELECT min(seq), EXISTS (SELECT FROM pg_snapshot_xip($2) AS running (xid)"
+		 "  WHERE pg_visible_in_snapshot(running.xid, $3))"
+		 " FROM (" IN_EVERY_TABLE(LATE_OF) ") AS late",
+		 INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID);
 
 /* A snapshot takes its own transaction for finished once a later one is; here it is not. */
-static SavedPlan take_snapshot = PLAN(
-	"SELECT CASE WHEN pg_visible_in_snapshot($1, s) THEN"
-	"  format('%s:%s:%s', pg_snapshot_xmin(s), pg_snapshot_xmax(s),"
-	"   (SELECT string_agg(xid::text, ',' ORDER BY xid)"
-	"    FROM (SELECT pg_snapshot_xip(s) UNION ALL SELECT $1) AS running (xid)))::pg_snapshot"
-	" ELSE s END FROM pg_current_snapshot() AS s",
-	XID8OID);
+static SavedPlan take_snapshot =
+	PLAN("SELECT CASE WHEN pg_visible_in_snapshot($1, s) THEN"
+		 "  format('%s:%s:%s', pg_snapshot_xmin(s), pg_snapshot_xmax(s),"
+		 "   (SELECT string_agg(xid::text, ',' ORDER BY xid)"
+		 "    FROM (SELECT pg_snapshot_xip(s) UNION ALL SELECT $1) AS running (xid)))::pg_snapshot"
+		 " ELSE s END FROM pg_current_snapshot() AS s",
+		 XID8OID);
 
-static SavedPlan judge_snapshot = PLAN(
-	"SELECT concert.snapshot_within($1, pg_current_snapshot())", PG_SNAPSHOTOID);
+static SavedPlan judge_snapshot =
+	PLAN("SELECT concert.snapshot_within($1, pg_current_snapshot())", PG_SNAPSHOTOID);
 
 static void slice_fill(Tuplestorestate *store, TupleDesc tupdesc, const OutboxPosition *position,
 					   int rows);
 static Difference *slice_difference(int lane, const OutboxPosition *position);
-static void slice_remember(int lane, const OutboxPosition *position, int64 floor, int64 end);
-static int64 slice_floor(int lane, const OutboxPosition *position);
-static int	slice_run(int lane, const OutboxPosition *position, int64 floor, int max_rows);
-static int64 slice_end(int rows, int max_rows, int64 seq);
-static Datum slice_snapshot(void);
-static void slice_flush(XLogRecPtr inserted);
-static bool slice_same(Datum a, const bytea *b);
-static bytea *slice_keep(Datum snapshot);
+static void		   slice_remember(int lane, const OutboxPosition *position, int64 floor, int64 end);
+static int64	   slice_floor(int lane, const OutboxPosition *position);
+static int		   slice_run(int lane, const OutboxPosition *position, int64 floor, int max_rows);
+static int64	   slice_end(int rows, int max_rows, int64 seq);
+static Datum	   slice_snapshot(void);
+static void		   slice_flush(XLogRecPtr inserted);
+static bool		   slice_same(Datum a, const bytea *b);
+static bytea	  *slice_keep(Datum snapshot);
 
 Datum
 concert_outbox_read(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"lane", "s1", "s2", "seq", "max_rows"};
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	OutboxPosition position;
-	OutboxState state;
-	int			max_rows;
-	int			lane;
-	int			rows;
+	ReturnSetInfo			*result = (ReturnSetInfo *) fcinfo->resultinfo;
+	OutboxPosition			 position;
+	OutboxState				 state;
+	int						 max_rows;
+	int						 lane;
+	int						 rows;
 
 	argument_require(fcinfo, lengthof(names), names);
 	PreventCommandDuringRecovery("concert.outbox_read()");
@@ -129,7 +129,7 @@ concert_outbox_read(PG_FUNCTION_ARGS)
 	plan_begin();
 	state = outbox_own_state();
 	lane = outbox_lane_argument(fcinfo, 0, &state);
-	position = (OutboxPosition) {PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_INT64(3)};
+	position = (OutboxPosition){PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_INT64(3)};
 	rows = outbox_slice_next(lane, &position, max_rows);
 	slice_fill(result->setResult, result->setDesc, &position, rows);
 	plan_end();
@@ -145,11 +145,11 @@ concert_outbox_read(PG_FUNCTION_ARGS)
 int
 outbox_slice_next(int lane, OutboxPosition *position, int max_rows)
 {
-	Difference *known = slice_difference(lane, position);
+	Difference	  *known = slice_difference(lane, position);
 	OutboxPosition next = {.s1 = position->s2, .seq = 0};
-	XLogRecPtr	inserted;
-	int64		floor;
-	int			rows = 0;
+	XLogRecPtr	   inserted;
+	int64		   floor;
+	int			   rows = 0;
 
 	if (position->seq < known->end)
 	{
@@ -186,12 +186,12 @@ outbox_slice_require_past(Datum snapshot)
 static void
 slice_fill(Tuplestorestate *store, TupleDesc tupdesc, const OutboxPosition *position, int rows)
 {
-	Size		bytes = 0;
+	Size bytes = 0;
 
 	for (int row = 0; row < rows; row++)
 	{
-		Datum		values[SLICE_COLUMNS_COUNT + 2] = {position->s1, position->s2};
-		bool		nulls[SLICE_COLUMNS_COUNT + 2] = {false};
+		Datum values[SLICE_COLUMNS_COUNT + 2] = {position->s1, position->s2};
+		bool  nulls[SLICE_COLUMNS_COUNT + 2] = {false};
 
 		for (int i = 0; i < SLICE_COLUMNS_COUNT; i++)
 			values[i + 2] = plan_datum(row, i);
@@ -229,14 +229,14 @@ slice_remember(int lane, const OutboxPosition *position, int64 floor, int64 end)
 		pfree(known->s1);
 		pfree(known->s2);
 	}
-	*known = (Difference) {.s1 = s1, .s2 = s2, .floor = floor, .end = end};
+	*known = (Difference){.s1 = s1, .s2 = s2, .floor = floor, .end = end};
 }
 
 static int64
 slice_floor(int lane, const OutboxPosition *position)
 {
-	plan_read(&find_floor, PLAN_ARGS(value(Int32GetDatum(lane)), value(position->s1),
-									 value(position->s2)));
+	plan_read(&find_floor,
+			  PLAN_ARGS(value(Int32GetDatum(lane)), value(position->s1), value(position->s2)));
 	if (!plan_is_null(0, 0))
 		return plan_int64(0, 0);
 	return plan_bool(0, 1) ? SLICE_SEQ_NONE : SLICE_SEQ_EMPTY;
@@ -266,7 +266,7 @@ static Datum
 slice_snapshot(void)
 {
 	FullTransactionId own = GetTopFullTransactionIdIfAny();
-	NullableDatum xid = null_value();
+	NullableDatum	  xid = null_value();
 
 	if (FullTransactionIdIsValid(own))
 		xid = value(FullTransactionIdGetDatum(own));
@@ -282,8 +282,8 @@ slice_snapshot(void)
 static void
 slice_flush(XLogRecPtr inserted)
 {
-	bool		first_page = XLogSegmentOffset(inserted, wal_segment_size) < XLOG_BLCKSZ;
-	uint32		header = first_page ? SizeOfXLogLongPHD : SizeOfXLogShortPHD;
+	bool   first_page = XLogSegmentOffset(inserted, wal_segment_size) < XLOG_BLCKSZ;
+	uint32 header = first_page ? SizeOfXLogLongPHD : SizeOfXLogShortPHD;
 
 	if (inserted % XLOG_BLCKSZ == header)
 		inserted -= header;
@@ -293,7 +293,7 @@ slice_flush(XLogRecPtr inserted)
 static bool
 slice_same(Datum a, const bytea *b)
 {
-	bytea	   *snapshot = DatumGetByteaPP(a);
+	bytea *snapshot = DatumGetByteaPP(a);
 
 	return VARSIZE_ANY_EXHDR(snapshot) == VARSIZE_ANY_EXHDR(b) &&
 		memcmp(VARDATA_ANY(snapshot), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b)) == 0;
@@ -303,7 +303,7 @@ static bytea *
 slice_keep(Datum snapshot)
 {
 	MemoryContext work = MemoryContextSwitchTo(TopMemoryContext);
-	bytea	   *copy = DatumGetByteaPCopy(snapshot);
+	bytea		 *copy = DatumGetByteaPCopy(snapshot);
 
 	MemoryContextSwitchTo(work);
 	return copy;

@@ -17,15 +17,14 @@
 #include "storage/fd.h"
 #include "token_format.h"
 
-static TokenKeys pass_keys;
-static struct stat pass_keys_stat;	/* of the file that pass_keys came from */
+static TokenKeys   pass_keys;
+static struct stat pass_keys_stat; /* of the file that pass_keys came from */
 
 static bool
 pass_file_is_known(const struct stat *now)
 {
-	return pass_keys.count > 0 &&
-		now->st_dev == pass_keys_stat.st_dev && now->st_ino == pass_keys_stat.st_ino &&
-		now->st_size == pass_keys_stat.st_size &&
+	return pass_keys.count > 0 && now->st_dev == pass_keys_stat.st_dev &&
+		now->st_ino == pass_keys_stat.st_ino && now->st_size == pass_keys_stat.st_size &&
 		now->st_mtim.tv_sec == pass_keys_stat.st_mtim.tv_sec &&
 		now->st_mtim.tv_nsec == pass_keys_stat.st_mtim.tv_nsec;
 }
@@ -33,10 +32,10 @@ pass_file_is_known(const struct stat *now)
 static void
 pass_read_keys(const char *path, const struct stat *found)
 {
-	char		text[TOKEN_KEY_FILE_BYTES_MAX];
-	FILE	   *file = AllocateFile(path, "r");
-	size_t		length;
-	int			bad_line;
+	char   text[TOKEN_KEY_FILE_BYTES_MAX];
+	FILE  *file = AllocateFile(path, "r");
+	size_t length;
+	int	   bad_line;
 
 	if (file == NULL)
 		error_key_file_unusable(path, strerror(errno));
@@ -68,13 +67,10 @@ pass_mac(const TokenKey *key, const uint8_t *payload, uint8_t ret_mac[TOKEN_MAC_
 {
 	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
 
-	if (context == NULL ||
-		pg_hmac_init(context, key->bytes, TOKEN_KEY_BYTES) < 0 ||
+	if (context == NULL || pg_hmac_init(context, key->bytes, TOKEN_KEY_BYTES) < 0 ||
 		pg_hmac_update(context, payload, TOKEN_PAYLOAD_BYTES) < 0 ||
 		pg_hmac_final(context, ret_mac, TOKEN_MAC_BYTES) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute an HMAC")));
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute an HMAC")));
 	pg_hmac_free(context);
 }
 
@@ -90,14 +86,13 @@ pass_mac_equal(const uint8_t *a, const uint8_t *b)
 }
 
 bool
-pass_is_valid(const char *pass, const pg_uuid_t *date_id, const pg_uuid_t *user_id,
-			  TimestampTz now)
+pass_is_valid(const char *pass, const pg_uuid_t *date_id, const pg_uuid_t *user_id, TimestampTz now)
 {
-	uint8_t		bytes[TOKEN_BYTES];
-	uint8_t		mac[TOKEN_MAC_BYTES];
+	uint8_t			bytes[TOKEN_BYTES];
+	uint8_t			mac[TOKEN_MAC_BYTES];
 	const TokenKey *key;
-	Token		token;
-	int64		now_seconds = timestamptz_to_time_t(now);
+	Token			token;
+	int64			now_seconds = timestamptz_to_time_t(now);
 
 	pass_load_keys();
 	if (pass == NULL || !token_from_text(pass, strlen(pass), bytes))
@@ -109,6 +104,5 @@ pass_is_valid(const char *pass, const pg_uuid_t *date_id, const pg_uuid_t *user_
 	pass_mac(key, bytes, mac);
 	return pass_mac_equal(mac, bytes + TOKEN_PAYLOAD_BYTES) &&
 		memcmp(token.date_id, date_id->data, UUID_LEN) == 0 &&
-		memcmp(token.user_id, user_id->data, UUID_LEN) == 0 &&
-		now_seconds < token.expires_seconds;
+		memcmp(token.user_id, user_id->data, UUID_LEN) == 0 && now_seconds < token.expires_seconds;
 }

@@ -12,4 +12,4 @@
 extern bool pass_is_valid(const char *pass, const pg_uuid_t *date_id, const pg_uuid_t *user_id,
 						  TimestampTz now);
 
-#endif							/* CONCERT_PASS_H */
+#endif /* CONCERT_PASS_H */

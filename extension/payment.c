@@ -20,14 +20,14 @@ static SavedPlan insert_payment = PLAN(
 	" VALUES ($1, $2, $3, 'points', 'captured', $4, $5, $6)",
 	UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TIMESTAMPTZOID);
 
-static SavedPlan replay_pay = PLAN(
-	"SELECT jsonb_populate_record(NULL::concert.pay_answer, $1)", JSONBOID);
+static SavedPlan replay_pay =
+	PLAN("SELECT jsonb_populate_record(NULL::concert.pay_answer, $1)", JSONBOID);
 
 typedef struct Payment
 {
-	pg_uuid_t	id;
-	Booking		booking;		/* set once the booking may be paid */
-	bool		known;			/* whether it is: then the amount is told */
+	pg_uuid_t id;
+	Booking	  booking; /* set once the booking may be paid */
+	bool	  known;   /* whether it is: then the amount is told */
 } Payment;
 
 static Reason
@@ -46,7 +46,7 @@ static void
 payment_emit(const Payment *payment, const pg_uuid_t *transfer_id, const char *correlation_id)
 {
 	const Booking *booking = &payment->booking;
-	Json		payload = {0};
+	Json		   payload = {0};
 
 	json_begin_object(&payload);
 	json_add_uuid(&payload, "payment_id", &payment->id);
@@ -66,13 +66,13 @@ static Reason
 payment_capture(Payment *payment, TimestampTz now, const char *correlation_id)
 {
 	const Booking *booking = &payment->booking;
-	bool		costs = booking->amount > 0;
-	pg_uuid_t	transfer_id;
-	Wallet		wallet;
+	bool		   costs = booking->amount > 0;
+	pg_uuid_t	   transfer_id;
+	Wallet		   wallet;
 
 	if (costs)
 	{
-		Reason		reason = payment_judge_wallet(booking, &wallet);
+		Reason reason = payment_judge_wallet(booking, &wallet);
 
 		if (reason != REASON_NONE)
 			return reason;
@@ -84,10 +84,10 @@ payment_capture(Payment *payment, TimestampTz now, const char *correlation_id)
 						 text_value(booking->currency), value(TimestampTzGetDatum(now))));
 	if (costs)
 	{
-		pg_uuid_t	revenue_id = revenue_account(&booking->date_id, booking->currency);
+		pg_uuid_t revenue_id = revenue_account(&booking->date_id, booking->currency);
 
-		transfer_id = transfer_from_wallet(&wallet, &revenue_id, booking->amount,
-										   booking->currency, &payment->id, now);
+		transfer_id = transfer_from_wallet(&wallet, &revenue_id, booking->amount, booking->currency,
+										   &payment->id, now);
 	}
 	booking_confirm(booking, now, correlation_id);
 	payment_emit(payment, costs ? &transfer_id : NULL, correlation_id);
@@ -97,25 +97,28 @@ payment_capture(Payment *payment, TimestampTz now, const char *correlation_id)
 static Datum
 payment_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason)
 {
-	bool		ok = reason == REASON_NONE;
+	bool ok = reason == REASON_NONE;
 
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(ok)), answer_reason(reason),
-		ok ? uuid_value(&payment->id) : null_value(),
-		payment->known ? value(Int64GetDatum(payment->booking.amount)) : null_value(),
-		payment->known ? text_value(payment->booking.currency) : null_value()}, 5);
+	return answer_row(
+		fcinfo,
+		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
+						  ok ? uuid_value(&payment->id) : null_value(),
+						  payment->known ? value(Int64GetDatum(payment->booking.amount))
+										 : null_value(),
+						  payment->known ? text_value(payment->booking.currency) : null_value()},
+		5);
 }
 
 Datum
 concert_pay(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"booking_id", "user_id"};
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
-	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
-	Payment		payment = {0};
-	Request		request;
-	Datum		answer;
+	MemoryContext			 caller = CurrentMemoryContext;
+	char   *key = argument_optional_text(fcinfo, 2, "idempotency_key", KEY_CHARS_MAX);
+	char   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
+	Payment payment = {0};
+	Request request;
+	Datum	answer;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
@@ -124,10 +127,10 @@ concert_pay(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{
-		TimestampTz now;
+		TimestampTz	  now;
 		MemoryContext work;
-		Reason		reason = booking_lock_pending(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1),
-												  &payment.booking, &now);
+		Reason		  reason =
+			booking_lock_pending(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1), &payment.booking, &now);
 
 		payment.known = reason == REASON_NONE;
 		if (reason == REASON_NONE)

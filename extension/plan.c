@@ -37,7 +37,7 @@ plan_end(void)
 static int
 plan_arg_count(const SavedPlan *plan)
 {
-	int			count = 0;
+	int count = 0;
 
 	while (count < PLAN_ARGS_MAX && OidIsValid(plan->types[count]))
 		count++;
@@ -51,8 +51,8 @@ plan_arg_count(const SavedPlan *plan)
 static void
 plan_prepare(SavedPlan *plan)
 {
-	SPIPlanPtr	prepared = SPI_prepare_cursor(plan->sql, plan_arg_count(plan), plan->types,
-											  CURSOR_OPT_GENERIC_PLAN);
+	SPIPlanPtr prepared =
+		SPI_prepare_cursor(plan->sql, plan_arg_count(plan), plan->types, CURSOR_OPT_GENERIC_PLAN);
 
 	if (prepared == NULL || SPI_keepplan(prepared) != 0)
 		ereport(ERROR,
@@ -108,11 +108,11 @@ plan_pin_search_path(void)
 static int
 plan_run(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot, bool read_only)
 {
-	Datum		values[PLAN_ARGS_MAX];
-	char		nulls[PLAN_ARGS_MAX];
-	int			count = plan_arg_count(plan);
-	Snapshot	crosscheck = InvalidSnapshot;
-	int			code;
+	Datum	 values[PLAN_ARGS_MAX];
+	char	 nulls[PLAN_ARGS_MAX];
+	int		 count = plan_arg_count(plan);
+	Snapshot crosscheck = InvalidSnapshot;
+	int		 code;
 
 	plan_pin_search_path();
 	if (plan->saved == NULL)
@@ -131,10 +131,10 @@ plan_run(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot, bool rea
 								snapshot == InvalidSnapshot ? GetLatestSnapshot() : snapshot,
 								crosscheck, read_only, true, 0);
 	if (code < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not execute a statement of concert: %s",
-						SPI_result_code_string(code))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not execute a statement of concert: %s", SPI_result_code_string(code))));
 	return (int) SPI_processed;
 }
 
@@ -159,7 +159,7 @@ plan_write(SavedPlan *plan, const NullableDatum *args)
 bool
 plan_is_null(int row, int column)
 {
-	bool		isnull;
+	bool isnull;
 
 	(void) SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
 	return isnull;
@@ -168,7 +168,7 @@ plan_is_null(int row, int column)
 Datum
 plan_datum(int row, int column)
 {
-	bool		isnull;
+	bool isnull;
 
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
 }
@@ -176,7 +176,7 @@ plan_datum(int row, int column)
 pg_uuid_t
 plan_uuid(int row, int column)
 {
-	pg_uuid_t	id = {{0}};
+	pg_uuid_t id = {{0}};
 
 	if (!plan_is_null(row, column))
 		id = *DatumGetUUIDP(plan_datum(row, column));
@@ -228,10 +228,10 @@ text_value(const char *text)
 NullableDatum
 uuid_array_value(const pg_uuid_t *ids, int count)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * Max(count, 1));
+	Datum *elements = palloc(sizeof(Datum) * Max(count, 1));
 
 	for (int i = 0; i < count; i++)
 		elements[i] = UUIDPGetDatum(&ids[i]);
-	return value(PointerGetDatum(construct_array(elements, count, UUIDOID, UUID_LEN, false,
-												 TYPALIGN_CHAR)));
+	return value(
+		PointerGetDatum(construct_array(elements, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR)));
 }

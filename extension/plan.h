@@ -29,11 +29,14 @@
 typedef struct SavedPlan
 {
 	const char *sql;
-	Oid			types[PLAN_ARGS_MAX];	/* closed by InvalidOid */
+	Oid			types[PLAN_ARGS_MAX]; /* closed by InvalidOid */
 	SPIPlanPtr	saved;
 } SavedPlan;
 
-#define PLAN(sql, ...) {(sql), {__VA_ARGS__}, NULL}
+#define PLAN(sql, ...)             \
+	{                              \
+		(sql), {__VA_ARGS__}, NULL \
+	}
 
 /* The arguments of one run: PLAN_ARGS(value(a), value(b)). */
 #define PLAN_ARGS(...) ((const NullableDatum[]){__VA_ARGS__})
@@ -42,30 +45,30 @@ extern void plan_begin(void);
 extern void plan_end(void);
 
 /* Runs a query that only reads; returns its number of rows. */
-extern int	plan_read(SavedPlan *plan, const NullableDatum *args);
+extern int plan_read(SavedPlan *plan, const NullableDatum *args);
 
 /*
  * The same under a snapshot of the caller's choice, which a read on a standby or in a parallel
  * worker makes: nothing is marked as a command of its own.
  */
-extern int	plan_read_at(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot);
+extern int plan_read_at(SavedPlan *plan, const NullableDatum *args, Snapshot snapshot);
 
 /* Runs a statement that writes; returns the number of rows it touched or returned. */
-extern int	plan_write(SavedPlan *plan, const NullableDatum *args);
+extern int plan_write(SavedPlan *plan, const NullableDatum *args);
 
 /* Columns of the last run's rows, both counted from 0; a NULL reads as 0, false or NULL. */
-extern bool plan_is_null(int row, int column);
-extern Datum plan_datum(int row, int column);
-extern pg_uuid_t plan_uuid(int row, int column);
-extern int64 plan_int64(int row, int column);
-extern int	plan_int32(int row, int column);
-extern bool plan_bool(int row, int column);
+extern bool		   plan_is_null(int row, int column);
+extern Datum	   plan_datum(int row, int column);
+extern pg_uuid_t   plan_uuid(int row, int column);
+extern int64	   plan_int64(int row, int column);
+extern int		   plan_int32(int row, int column);
+extern bool		   plan_bool(int row, int column);
 extern TimestampTz plan_time(int row, int column);
-extern char *plan_text(int row, int column);
+extern char		  *plan_text(int row, int column);
 
 /* Array arguments. */
 extern NullableDatum uuid_value(const pg_uuid_t *id);
 extern NullableDatum text_value(const char *text);
 extern NullableDatum uuid_array_value(const pg_uuid_t *ids, int count);
 
-#endif							/* CONCERT_PLAN_H */
+#endif /* CONCERT_PLAN_H */

@@ -13,7 +13,7 @@
 #define ZONE_ROWS_MAX 10000		/* of one zone */
 #define POSITION_LIMIT 1e6		/* in the plan's own unit, either way */
 #define TEXT_CHARS_MAX 10000	/* of a seat_guid */
-#define ROW_NUMBER_CHARS_MAX 99	/* with the other and a dash within NAME_CHARS_MAX */
+#define ROW_NUMBER_CHARS_MAX 99 /* with the other and a dash within NAME_CHARS_MAX */
 #define SEAT_NUMBER_CHARS_MAX 100
 #define SEATS_ROOM_MIN 1024
 
@@ -114,7 +114,7 @@ typedef struct Category
 	bool		priced;
 	int64		price;
 	const char *currency;
-	int			section;		/* of the zone that is read, or -1 */
+	int			section; /* of the zone that is read, or -1 */
 } Category;
 
 typedef struct Reading
@@ -122,12 +122,12 @@ typedef struct Reading
 	Layout	   *layout;
 	Category   *categories;
 	int			category_count;
-	LayoutName *guids;			/* of the seats that are in the layout, in their order */
-	const char *zone_name;		/* "": it has none */
+	LayoutName *guids;	   /* of the seats that are in the layout, in their order */
+	const char *zone_name; /* "": it has none */
 	int			zone_index;
 	Spot		origin;
 	PlanZone	zone;
-	int			seat_room;		/* of zone.seats */
+	int			seat_room; /* of zone.seats */
 } Reading;
 
 static Spot
@@ -136,13 +136,13 @@ pretix_position(const JsonbValue *object, const DocumentPath *up, Spot origin)
 	DocumentPath at = document_key(up, "position");
 	DocumentPath x = document_key(&at, "x");
 	DocumentPath y = document_key(&at, "y");
-	JsonbValue	values[lengthof(position_keys)];
+	JsonbValue	 values[lengthof(position_keys)];
 
 	if (!document_given(object))
 		return origin;
 	document_object(object, &at, position_keys, lengthof(position_keys), values);
 	return (Spot){origin.x + document_number(&values[0], &x, POSITION_LIMIT),
-		origin.y + document_number(&values[1], &y, POSITION_LIMIT)};
+				  origin.y + document_number(&values[1], &y, POSITION_LIMIT)};
 }
 
 static Category *
@@ -157,7 +157,7 @@ pretix_find_category(const Reading *reading, const char *name)
 static void
 pretix_read_categories(Reading *reading, const JsonbValue *list, const DocumentPath *root)
 {
-	DocumentPath at = document_key(root, "categories");
+	DocumentPath  at = document_key(root, "categories");
 	DocumentItems items = document_items(list, &at, KIND_OBJECT);
 
 	if (document_count(list) > CATEGORIES_MAX)
@@ -166,8 +166,8 @@ pretix_read_categories(Reading *reading, const JsonbValue *list, const DocumentP
 	while (document_next(&items))
 	{
 		DocumentPath name = document_key(&items.at, "name");
-		JsonbValue	values[lengthof(category_keys)];
-		Category	category = {0};
+		JsonbValue	 values[lengthof(category_keys)];
+		Category	 category = {0};
 
 		document_object(&items.item, &items.at, category_keys, lengthof(category_keys), values);
 		category.name = document_text(&values[0], &name, 1, NAME_CHARS_MAX);
@@ -186,8 +186,8 @@ pretix_read_prices(Reading *reading, const JsonbValue *prices, const DocumentPat
 	{
 		DocumentPath price = document_key(&items.at, "price");
 		DocumentPath currency = document_key(&items.at, "currency");
-		JsonbValue	values[lengthof(price_keys)];
-		Category   *category;
+		JsonbValue	 values[lengthof(price_keys)];
+		Category	*category;
 
 		category = pretix_find_category(reading, pnstrdup(items.at.key, items.at.key_bytes));
 		if (category == NULL)
@@ -196,7 +196,7 @@ pretix_read_prices(Reading *reading, const JsonbValue *prices, const DocumentPat
 		category->priced = true;
 		category->price = layout_price(&values[0], &price);
 		category->currency = document_given(&values[1]) ? layout_currency(&values[1], &currency)
-			: reading->layout->currency;
+														: reading->layout->currency;
 	}
 }
 
@@ -204,23 +204,23 @@ pretix_read_prices(Reading *reading, const JsonbValue *prices, const DocumentPat
 static int
 pretix_section(Reading *reading, const JsonbValue *given, const DocumentPath *up)
 {
-	DocumentPath at = document_key(up, "category");
+	DocumentPath  at = document_key(up, "category");
 	LayoutSection section = {.part = reading->zone_index};
-	Category   *category;
+	Category	 *category;
 
 	category = pretix_find_category(reading, document_text(given, &at, 0, TEXT_CHARS_MAX));
 	if (category == NULL)
 		document_refuse(&at, "the plan has no such category");
 	if (!category->priced)
-		document_refuse(&at, psprintf("category \"%s\" has no price in \"prices\"",
-									  category->name));
+		document_refuse(&at,
+						psprintf("category \"%s\" has no price in \"prices\"", category->name));
 	if (category->section >= 0)
 		return category->section;
 	section.name = reading->zone_name[0] != '\0' ? reading->zone_name : category->name;
 	section.price = category->price;
 	section.currency = category->currency;
-	category->section = layout_find_section(reading->layout->sections,
-											reading->layout->section_count, &section);
+	category->section =
+		layout_find_section(reading->layout->sections, reading->layout->section_count, &section);
 	if (category->section < 0)
 		category->section = layout_add_section(reading->layout, &section, &at);
 	return category->section;
@@ -231,7 +231,7 @@ static const char *
 pretix_label(const char *row_number, const JsonbValue *given, const DocumentPath *up)
 {
 	DocumentPath at = document_key(up, "seat_number");
-	char	   *number = document_text(given, &at, 1, SEAT_NUMBER_CHARS_MAX);
+	char		*number = document_text(given, &at, 1, SEAT_NUMBER_CHARS_MAX);
 
 	return row_number[0] == '\0' ? number : psprintf("%s-%s", row_number, number);
 }
@@ -245,8 +245,8 @@ pretix_new_seat(Reading *reading, const DocumentPath *at)
 	if (reading->zone.seat_count == reading->seat_room)
 	{
 		reading->seat_room *= 2;
-		reading->zone.seats = repalloc_huge(reading->zone.seats,
-											sizeof(PlanSeat) * reading->seat_room);
+		reading->zone.seats =
+			repalloc_huge(reading->zone.seats, sizeof(PlanSeat) * reading->seat_room);
 	}
 	return &reading->zone.seats[reading->zone.seat_count++];
 }
@@ -254,13 +254,13 @@ pretix_new_seat(Reading *reading, const DocumentPath *at)
 static void
 pretix_read_row(Reading *reading, const JsonbValue *object, const DocumentPath *at)
 {
-	DocumentPath number = document_key(at, "row_number");
-	DocumentPath seats = document_key(at, "seats");
-	JsonbValue	values[ROW_KEYS];
+	DocumentPath  number = document_key(at, "row_number");
+	DocumentPath  seats = document_key(at, "seats");
+	JsonbValue	  values[ROW_KEYS];
 	DocumentItems items;
-	Spot		origin;
-	char	   *row_number;
-	PlanRow    *row = &reading->zone.rows[reading->zone.row_count];
+	Spot		  origin;
+	char		 *row_number;
+	PlanRow		 *row = &reading->zone.rows[reading->zone.row_count];
 
 	layout_add_row(reading->layout, at);
 	document_object(object, at, row_keys, ROW_KEYS, values);
@@ -271,8 +271,8 @@ pretix_read_row(Reading *reading, const JsonbValue *object, const DocumentPath *
 	while (document_next(&items))
 	{
 		DocumentPath guid = document_key(&items.at, "seat_guid");
-		JsonbValue	keys[SEAT_KEYS];
-		PlanSeat   *seat;
+		JsonbValue	 keys[SEAT_KEYS];
+		PlanSeat	*seat;
 
 		document_object(&items.item, &items.at, seat_keys, SEAT_KEYS, keys);
 		seat = pretix_new_seat(reading, &items.at);
@@ -307,8 +307,8 @@ pretix_keep_zone(Reading *reading, const DocumentPath *at)
 	{
 		const PlanSeat *seat = &reading->zone.seats[i];
 
-		positions[i] = (LayoutName){"", psprintf("%.15g, %.15g", seat->at.x, seat->at.y),
-			layout->seat_count};
+		positions[i] =
+			(LayoutName){"", psprintf("%.15g, %.15g", seat->at.x, seat->at.y), layout->seat_count};
 		reading->guids[layout->seat_count] = (LayoutName){"", seat->guid, layout->seat_count};
 		layout_add_seat(layout, &seat->seat, at);
 	}
@@ -318,15 +318,16 @@ pretix_keep_zone(Reading *reading, const DocumentPath *at)
 static void
 pretix_read_zone(Reading *reading, const JsonbValue *object, const DocumentPath *at)
 {
-	DocumentPath name = document_key(at, "name");
-	DocumentPath rows = document_key(at, "rows");
-	JsonbValue	values[ZONE_KEYS];
+	DocumentPath  name = document_key(at, "name");
+	DocumentPath  rows = document_key(at, "rows");
+	JsonbValue	  values[ZONE_KEYS];
 	DocumentItems items;
 
 	document_object(object, at, zone_keys, ZONE_KEYS, values);
 	reading->zone_index = at->index;
 	reading->zone_name = document_given(&values[ZONE_NAME])
-		? document_text(&values[ZONE_NAME], &name, 0, NAME_CHARS_MAX) : "";
+		? document_text(&values[ZONE_NAME], &name, 0, NAME_CHARS_MAX)
+		: "";
 	reading->origin = pretix_position(&values[ZONE_POSITION], at, (Spot){0, 0});
 	reading->zone.seat_count = 0;
 	reading->zone.row_count = 0;
@@ -345,10 +346,10 @@ void
 pretix_read(Layout *layout, const JsonbValue *document, const DocumentPath *root,
 			const JsonbValue *prices, const DocumentPath *prices_root)
 {
-	DocumentPath zones = document_key(root, "zones");
-	JsonbValue	values[PLAN_KEYS];
+	DocumentPath  zones = document_key(root, "zones");
+	JsonbValue	  values[PLAN_KEYS];
 	DocumentItems items;
-	Reading		reading = {.layout = layout, .seat_room = SEATS_ROOM_MIN};
+	Reading		  reading = {.layout = layout, .seat_room = SEATS_ROOM_MIN};
 
 	layout->parts_key = zones.key;
 	layout->label_key = seat_keys[SEAT_NUMBER].name;

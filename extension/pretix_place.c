@@ -12,25 +12,25 @@
 
 #include <math.h>
 
-#define AISLE_SHARE 1.5			/* of the usual distance: beyond it is an aisle */
-#define SAME_ROW_SHARE 0.5		/* of the usual distance of seats: so far rows are side by side */
-#define UPRIGHT_COSINE 1e-6		/* below it rounding alone would say up or down */
-#define DISTANCES_MIN 3			/* in one row, to tell what is usual in it */
+#define AISLE_SHARE 1.5		/* of the usual distance: beyond it is an aisle */
+#define SAME_ROW_SHARE 0.5	/* of the usual distance of seats: so far rows are side by side */
+#define UPRIGHT_COSINE 1e-6 /* below it rounding alone would say up or down */
+#define DISTANCES_MIN 3		/* in one row, to tell what is usual in it */
 
 /* The zone's direction is that in which its rows, each seen from its middle, are spread most. */
 static Spot
 pretix_direction(const PlanZone *zone)
 {
-	double		xx = 0;
-	double		xy = 0;
-	double		yy = 0;
-	double		angle;
+	double xx = 0;
+	double xy = 0;
+	double yy = 0;
+	double angle;
 
 	for (int i = 0; i < zone->row_count; i++)
 	{
 		const PlanSeat *seats = &zone->seats[zone->rows[i].first];
-		int			count = zone->rows[i].count;
-		Spot		middle = {0, 0};
+		int				count = zone->rows[i].count;
+		Spot			middle = {0, 0};
 
 		for (int j = 0; j < count; j++)
 		{
@@ -39,8 +39,8 @@ pretix_direction(const PlanZone *zone)
 		}
 		for (int j = 0; j < count; j++)
 		{
-			double		x = seats[j].at.x - middle.x;
-			double		y = seats[j].at.y - middle.y;
+			double x = seats[j].at.x - middle.x;
+			double y = seats[j].at.y - middle.y;
 
 			xx += x * x;
 			xy += x * y;
@@ -56,17 +56,17 @@ pretix_direction(const PlanZone *zone)
 static void
 pretix_turn(PlanZone *zone)
 {
-	Spot		direction = pretix_direction(zone);
+	Spot direction = pretix_direction(zone);
 
 	for (int i = 0; i < zone->row_count; i++)
 	{
-		PlanRow    *row = &zone->rows[i];
+		PlanRow *row = &zone->rows[i];
 
 		row->across = 0;
 		row->number = i;
 		for (int j = row->first; j < row->first + row->count; j++)
 		{
-			PlanSeat   *seat = &zone->seats[j];
+			PlanSeat *seat = &zone->seats[j];
 
 			seat->along = direction.x * seat->at.x + direction.y * seat->at.y;
 			seat->across = direction.x * seat->at.y - direction.y * seat->at.x;
@@ -94,7 +94,7 @@ pretix_compare_seats(const void *a, const void *b)
 {
 	const PlanSeat *left = a;
 	const PlanSeat *right = b;
-	int			order = (left->line > right->line) - (left->line < right->line);
+	int				order = (left->line > right->line) - (left->line < right->line);
 
 	if (order == 0)
 		order = pretix_compare(left->along, right->along);
@@ -110,7 +110,7 @@ pretix_compare_rows(const void *a, const void *b)
 {
 	const PlanRow *left = a;
 	const PlanRow *right = b;
-	int			order = pretix_compare(left->across, right->across);
+	int			   order = pretix_compare(left->across, right->across);
 
 	return order != 0 ? order : left->number - right->number;
 }
@@ -127,7 +127,7 @@ pretix_usual(double *numbers, int count)
 static int
 pretix_distances(const PlanZone *zone, int first, int end, double *ret_distances)
 {
-	int			count = 0;
+	int count = 0;
 
 	for (int i = first + 1; i < end; i++)
 		if (zone->seats[i].line == zone->seats[i - 1].line)
@@ -140,8 +140,8 @@ pretix_distances(const PlanZone *zone, int first, int end, double *ret_distances
 static int
 pretix_form_lines(PlanZone *zone, double spacing, double *ret_across)
 {
-	int		   *line_of_row = palloc(sizeof(int) * zone->row_count);
-	int			count = 0;
+	int *line_of_row = palloc(sizeof(int) * zone->row_count);
+	int	 count = 0;
 
 	qsort(zone->rows, zone->row_count, sizeof(PlanRow), pretix_compare_rows);
 	for (int i = 0; i < zone->row_count; i++)
@@ -160,7 +160,7 @@ pretix_form_lines(PlanZone *zone, double spacing, double *ret_across)
 static double
 pretix_step(const PlanSeat *left, const PlanSeat *right, double usual)
 {
-	double		distance = hypot(right->at.x - left->at.x, right->at.y - left->at.y);
+	double distance = hypot(right->at.x - left->at.x, right->at.y - left->at.y);
 
 	return usual > 0 && distance > AISLE_SHARE * usual ? Max(rint(distance / usual), 2) : 1;
 }
@@ -170,9 +170,9 @@ static void
 pretix_place_line(PlanZone *zone, int first, int end, double edge, double spacing,
 				  double *distances)
 {
-	int			count = pretix_distances(zone, first, end, distances);
-	double		usual = pretix_usual(distances, count);
-	double		col = 1;
+	int	   count = pretix_distances(zone, first, end, distances);
+	double usual = pretix_usual(distances, count);
+	double col = 1;
 
 	if (count < DISTANCES_MIN && spacing > 0)
 		usual = spacing;
@@ -191,30 +191,30 @@ pretix_place_line(PlanZone *zone, int first, int end, double edge, double spacin
 static int *
 pretix_line_rows(const double *across, int count, int first_row)
 {
-	int		   *rows = palloc(sizeof(int) * count);
-	double	   *steps = palloc(sizeof(double) * count);
-	double		usual;
+	int	   *rows = palloc(sizeof(int) * count);
+	double *steps = palloc(sizeof(double) * count);
+	double	usual;
 
 	for (int i = 1; i < count; i++)
 		steps[i - 1] = across[i] - across[i - 1];
 	usual = pretix_usual(steps, count - 1);
 	rows[0] = first_row;
 	for (int i = 1; i < count; i++)
-		rows[i] = rows[i - 1] + 1 +
-			(across[i] - across[i - 1] > AISLE_SHARE * usual ? LAYOUT_GAP : 0);
+		rows[i] =
+			rows[i - 1] + 1 + (across[i] - across[i - 1] > AISLE_SHARE * usual ? LAYOUT_GAP : 0);
 	return rows;
 }
 
 void
 pretix_place(PlanZone *zone, int first_row)
 {
-	double	   *distances = palloc(sizeof(double) * zone->seat_count);
-	double	   *across = palloc(sizeof(double) * zone->row_count);
-	double		edge = INFINITY;
-	double		spacing;
-	int		   *rows;
-	int			line_count;
-	int			first = 0;
+	double *distances = palloc(sizeof(double) * zone->seat_count);
+	double *across = palloc(sizeof(double) * zone->row_count);
+	double	edge = INFINITY;
+	double	spacing;
+	int	   *rows;
+	int		line_count;
+	int		first = 0;
 
 	pretix_turn(zone);
 	qsort(zone->seats, zone->seat_count, sizeof(PlanSeat), pretix_compare_seats);

@@ -14,8 +14,8 @@ PG_FUNCTION_INFO_V1(concert_create_concert);
 PG_FUNCTION_INFO_V1(concert_create_concert_date);
 PG_FUNCTION_INFO_V1(concert_create_section);
 
-static SavedPlan insert_concert = PLAN(
-	"INSERT INTO concert.concert (name) VALUES ($1) RETURNING id", TEXTOID);
+static SavedPlan insert_concert =
+	PLAN("INSERT INTO concert.concert (name) VALUES ($1) RETURNING id", TEXTOID);
 
 static SavedPlan live_concert = PLAN(
 	"SELECT 1 FROM concert.concert WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", UUIDOID);
@@ -39,16 +39,16 @@ static SavedPlan insert_section = PLAN(
 	" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
 	UUIDOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID);
 
-static SavedPlan open_revenue = PLAN(
-	"INSERT INTO concert.account (kind, owner_id, currency) VALUES ('revenue', $1, $2)"
-	" ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
-	" DO NOTHING",
-	UUIDOID, TEXTOID);
+static SavedPlan open_revenue =
+	PLAN("INSERT INTO concert.account (kind, owner_id, currency) VALUES ('revenue', $1, $2)"
+		 " ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
+		 " DO NOTHING",
+		 UUIDOID, TEXTOID);
 
 static Datum
 programme_id(MemoryContext caller)
 {
-	pg_uuid_t  *id = MemoryContextAlloc(caller, sizeof(pg_uuid_t));
+	pg_uuid_t *id = MemoryContextAlloc(caller, sizeof(pg_uuid_t));
 
 	*id = plan_uuid(0, 0);
 	plan_end();
@@ -59,7 +59,7 @@ Datum
 concert_create_concert(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	char	   *name = argument_text(fcinfo, 0, "name", NAME_CHARS_MAX);
+	char		 *name = argument_text(fcinfo, 0, "name", NAME_CHARS_MAX);
 
 	plan_begin();
 	plan_write(&insert_concert, PLAN_ARGS(text_value(name)));
@@ -76,7 +76,7 @@ programme_check_date(FunctionCallInfo fcinfo)
 		const char *name;
 		int			low;
 		int			high;
-	}			bounds[] = {
+	} bounds[] = {
 		{5, "pending_seconds", 1, PENDING_SECONDS_MAX},
 		{6, "seats_per_user_max", 1, 1000},
 		{8, "admission_cap", 1, 1000000},
@@ -86,8 +86,8 @@ programme_check_date(FunctionCallInfo fcinfo)
 		{13, "orphan_relax_fill_percent", 1, 100},
 		{14, "orphan_relax_hours", 0, 8760},
 	};
-	char	   *admission;
-	char	   *orphan_rule;
+	char *admission;
+	char *orphan_rule;
 
 	argument_require(fcinfo, lengthof(names), names);
 	(void) argument_time_zone(fcinfo, 2, "time_zone");
@@ -100,7 +100,7 @@ programme_check_date(FunctionCallInfo fcinfo)
 		error_invalid("orphan_rule", orphan_rule, "\"off\", \"warn\" or \"enforce\"");
 	for (int i = 0; i < lengthof(bounds); i++)
 	{
-		int			number;
+		int number;
 
 		if (PG_ARGISNULL(bounds[i].argument))
 			error_null(bounds[i].name);
@@ -171,11 +171,11 @@ Datum
 concert_create_section(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id", "name", "price", "currency", "kind"};
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *name = argument_text(fcinfo, 1, "name", NAME_CHARS_MAX);
-	char	   *currency = argument_currency(fcinfo, 3, "currency");
-	char	   *kind;
-	pg_uuid_t	concert_id;
+	MemoryContext			 caller = CurrentMemoryContext;
+	char					*name = argument_text(fcinfo, 1, "name", NAME_CHARS_MAX);
+	char					*currency = argument_currency(fcinfo, 3, "currency");
+	char					*kind;
+	pg_uuid_t				 concert_id;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
@@ -190,8 +190,8 @@ concert_create_section(PG_FUNCTION_ARGS)
 		error_unknown_object("concert date", PG_GETARG_UUID_P(0));
 	concert_id = plan_uuid(0, 0);
 	plan_write(&open_revenue, PLAN_ARGS(uuid_value(&concert_id), text_value(currency)));
-	plan_write(&insert_section, PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2],
-										  text_value(currency), text_value(kind),
-										  fcinfo->args[5], fcinfo->args[6]));
+	plan_write(&insert_section,
+			   PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2], text_value(currency),
+						 text_value(kind), fcinfo->args[5], fcinfo->args[6]));
 	return programme_id(caller);
 }

@@ -23,45 +23,43 @@
 
 PG_FUNCTION_INFO_V1(concert_request_rotate);
 
-#define FIND_IN(n) \
+#define FIND_IN(n)                                              \
 	"SELECT digest, result, created_at FROM concert.request_" n \
 	" WHERE user_id = $1 AND operation = $2 AND key = $3"
 
 static SavedPlan find_request = PLAN(
-	"SELECT digest, result FROM (" FIND_IN("0") " UNION ALL " FIND_IN("1") " UNION ALL "
-	FIND_IN("2") " UNION ALL " FIND_IN("3") ") AS request WHERE created_at > $4",
+	"SELECT digest, result FROM (" FIND_IN("0") " UNION ALL " FIND_IN("1") " UNION ALL " FIND_IN(
+		"2") " UNION ALL " FIND_IN("3") ") AS request WHERE created_at > $4",
 	UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID);
 
-#define RECORD_IN(n) \
+#define RECORD_IN(n)                                                                               \
 	PLAN("INSERT INTO concert.request_" n " (user_id, operation, key, digest, result, created_at)" \
-		 " VALUES ($1, $2, $3, $4, $5, $6)", \
+		 " VALUES ($1, $2, $3, $4, $5, $6)",                                                       \
 		 UUIDOID, TEXTOID, TEXTOID, BYTEAOID, JSONBOID, TIMESTAMPTZOID)
 
 enum
 {
-	REQUEST_DIGEST = 4, REQUEST_RESULT, REQUEST_CREATED
+	REQUEST_DIGEST = 4,
+	REQUEST_RESULT,
+	REQUEST_CREATED
 };
 
-static SavedPlan record_request[REQUEST_TABLES] = {
-	RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"), RECORD_IN("3")
-};
+static SavedPlan record_request[REQUEST_TABLES] = {RECORD_IN("0"), RECORD_IN("1"), RECORD_IN("2"),
+												   RECORD_IN("3")};
 
 /* NULL: it is empty. */
-#define ALL_OLDER_IN(n) \
-	PLAN("SELECT max(created_at) <= $1 FROM concert.request_" n, TIMESTAMPTZOID)
+#define ALL_OLDER_IN(n) PLAN("SELECT max(created_at) <= $1 FROM concert.request_" n, TIMESTAMPTZOID)
 #define EMPTY_IN(n) PLAN("TRUNCATE concert.request_" n, InvalidOid)
 
-static SavedPlan all_older[REQUEST_TABLES] = {
-	ALL_OLDER_IN("0"), ALL_OLDER_IN("1"), ALL_OLDER_IN("2"), ALL_OLDER_IN("3")
-};
-static SavedPlan empty_requests[REQUEST_TABLES] = {
-	EMPTY_IN("0"), EMPTY_IN("1"), EMPTY_IN("2"), EMPTY_IN("3")
-};
+static SavedPlan all_older[REQUEST_TABLES] = {ALL_OLDER_IN("0"), ALL_OLDER_IN("1"),
+											  ALL_OLDER_IN("2"), ALL_OLDER_IN("3")};
+static SavedPlan empty_requests[REQUEST_TABLES] = {EMPTY_IN("0"), EMPTY_IN("1"), EMPTY_IN("2"),
+												   EMPTY_IN("3")};
 
 static int
 request_table(TimestampTz now, int periods_ahead)
 {
-	int64		period = now / (REQUEST_PERIOD_SECONDS * USECS_PER_SEC) + periods_ahead;
+	int64 period = now / (REQUEST_PERIOD_SECONDS * USECS_PER_SEC) + periods_ahead;
 
 	return (int) (period % REQUEST_TABLES);
 }
@@ -71,13 +69,11 @@ request_digest(const char *content, uint8 ret_digest[PG_SHA256_DIGEST_LENGTH])
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
-	if (context == NULL ||
-		pg_cryptohash_init(context) < 0 ||
+	if (context == NULL || pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, (const uint8 *) content, strlen(content)) < 0 ||
 		pg_cryptohash_final(context, ret_digest, PG_SHA256_DIGEST_LENGTH) < 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute a SHA-256 digest")));
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a SHA-256 digest")));
 	pg_cryptohash_free(context);
 }
 
@@ -113,8 +109,8 @@ request_find_direct(const NullableDatum *key, bytea **ret_digest, Datum *ret_res
 
 	for (int part = 0; part < REQUEST_TABLES && !found; part++)
 	{
-		DirectScan	scan;
-		bool		isnull;
+		DirectScan scan;
+		bool	   isnull;
 
 		direct_scan_begin(&scan, DIRECT_REQUEST_0_KEY + part, snapshot, keys, lengthof(keys));
 		while (!found && direct_scan_next(&scan, ForwardScanDirection))
@@ -123,7 +119,8 @@ request_find_direct(const NullableDatum *key, bytea **ret_digest, Datum *ret_res
 				continue;
 			found = true;
 			*ret_digest = DatumGetByteaPCopy(direct_datum(&scan, REQUEST_DIGEST, &isnull));
-			*ret_result = JsonbPGetDatum(DatumGetJsonbPCopy(direct_datum(&scan, REQUEST_RESULT, &isnull)));
+			*ret_result =
+				JsonbPGetDatum(DatumGetJsonbPCopy(direct_datum(&scan, REQUEST_RESULT, &isnull)));
 		}
 		direct_scan_end(&scan);
 	}
@@ -136,14 +133,14 @@ static Datum
 request_result(Datum answer)
 {
 	HeapTupleHeader row = DatumGetHeapTupleHeader(answer);
-	TupleDesc	columns = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), -1);
-	Json		result = {0};
+	TupleDesc		columns = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), -1);
+	Json			result = {0};
 
 	json_begin_object(&result);
 	for (int i = 0; i < columns->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(columns, i);
-		NullableDatum datum;
+		NullableDatum	  datum;
 
 		datum.value = GetAttributeByNum(row, i + 1, &datum.isnull);
 		json_add_datum(&result, NameStr(column->attname), datum, column->atttypid);
@@ -174,9 +171,9 @@ request_find(const Request *request, bytea **ret_digest, Datum *ret_result)
 bool
 request_replay(const Request *request, MemoryContext context, Datum *ret_answer)
 {
-	char	   *scope;
-	bytea	   *digest;
-	Datum		result;
+	char		 *scope;
+	bytea		 *digest;
+	Datum		  result;
 	MemoryContext work;
 
 	if (request->key == NULL)
@@ -198,10 +195,10 @@ request_replay(const Request *request, MemoryContext context, Datum *ret_answer)
 void
 request_record(const Request *request, Datum answer)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int			part = request_table(now, 0);
+	TimestampTz			 now = GetCurrentTimestamp();
+	int					 part = request_table(now, 0);
 	const NullableDatum *columns;
-	bytea	   *digest;
+	bytea				*digest;
 
 	if (request->key == NULL)
 		return;

@@ -16,15 +16,15 @@
 typedef struct Request
 {
 	const char *operation;
-	const char *key;			/* NULL: the caller brought none, nothing is kept */
+	const char *key; /* NULL: the caller brought none, nothing is kept */
 	pg_uuid_t	user_id;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	SavedPlan  *replay;			/* jsonb -> the operation's answer */
+	SavedPlan  *replay; /* jsonb -> the operation's answer */
 } Request;
 
 /* content is the request in one canonical text; what may differ in a retry is not in it. */
-extern void request_init(Request *request, const char *operation, SavedPlan *replay, const char *key,
-						 const pg_uuid_t *user_id, const char *content);
+extern void request_init(Request *request, const char *operation, SavedPlan *replay,
+						 const char *key, const pg_uuid_t *user_id, const char *content);
 
 /*
  * Takes the key's lock (waiting) and looks for an answer given before. True: *ret_answer is
@@ -35,4 +35,4 @@ extern bool request_replay(const Request *request, MemoryContext context, Datum 
 /* Keeps the answer, a composite value. Between plan_begin() and plan_end(). */
 extern void request_record(const Request *request, Datum answer);
 
-#endif							/* CONCERT_REQUEST_H */
+#endif /* CONCERT_REQUEST_H */

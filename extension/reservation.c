@@ -18,19 +18,28 @@
 #include "utils/json.h"
 
 #define EXPIRE_ROWS_MAX 10000
-#define LOCKS_PER_BOOKING 2		/* its own and its event key's */
+#define LOCKS_PER_BOOKING 2 /* its own and its event key's */
 
 PG_FUNCTION_INFO_V1(concert_extend);
 PG_FUNCTION_INFO_V1(concert_expire);
 
-#define BOOKING_COLUMNS \
+#define BOOKING_COLUMNS                                                                      \
 	"booking_id, concert_date_id, user_id, id, seat_id, price, currency, fence, expires_at," \
 	" expires_at_max, status, concession"
 
 enum
 {
-	COLUMN_BOOKING, COLUMN_DATE, COLUMN_USER, COLUMN_ID, COLUMN_SEAT, COLUMN_PRICE,
-	COLUMN_CURRENCY, COLUMN_FENCE, COLUMN_EXPIRES, COLUMN_EXPIRES_MAX, COLUMN_STATUS,
+	COLUMN_BOOKING,
+	COLUMN_DATE,
+	COLUMN_USER,
+	COLUMN_ID,
+	COLUMN_SEAT,
+	COLUMN_PRICE,
+	COLUMN_CURRENCY,
+	COLUMN_FENCE,
+	COLUMN_EXPIRES,
+	COLUMN_EXPIRES_MAX,
+	COLUMN_STATUS,
 	COLUMN_CONCESSION
 };
 
@@ -45,38 +54,38 @@ static SavedPlan find_booking = PLAN(
  */
 #define IS_PENDING "resolved_at IS NULL"
 
-static SavedPlan confirm_booking = PLAN(
-	"UPDATE concert.reservation SET status = 'confirmed', resolved_at = $2"
-	" WHERE booking_id = $1 AND " IS_PENDING,
-	UUIDOID, TIMESTAMPTZOID);
+static SavedPlan confirm_booking =
+	PLAN("UPDATE concert.reservation SET status = 'confirmed', resolved_at = $2"
+		 " WHERE booking_id = $1 AND " IS_PENDING,
+		 UUIDOID, TIMESTAMPTZOID);
 
-static SavedPlan cancel_booking = PLAN(
-	"UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
-	" WHERE booking_id = $1 AND " IS_PENDING " AND seat_id = ANY ($3)",
-	UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
+static SavedPlan cancel_booking =
+	PLAN("UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
+		 " WHERE booking_id = $1 AND " IS_PENDING " AND seat_id = ANY ($3)",
+		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
-static SavedPlan extend_booking = PLAN(
-	"UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
-	UUIDOID, TIMESTAMPTZOID);
+static SavedPlan extend_booking =
+	PLAN("UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
+		 UUIDOID, TIMESTAMPTZOID);
 
-static SavedPlan retire_seats = PLAN(
-	"WITH retired AS ("
-	" UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2"
-	" WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING " AND expires_at <= $2"
-	" RETURNING " BOOKING_COLUMNS ") SELECT * FROM retired ORDER BY booking_id, seat_id",
-	UUIDARRAYOID, TIMESTAMPTZOID);
+static SavedPlan retire_seats =
+	PLAN("WITH retired AS ("
+		 " UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2"
+		 " WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING " AND expires_at <= $2"
+		 " RETURNING " BOOKING_COLUMNS ") SELECT * FROM retired ORDER BY booking_id, seat_id",
+		 UUIDARRAYOID, TIMESTAMPTZOID);
 
-static SavedPlan find_expired = PLAN(
-	"SELECT DISTINCT booking_id FROM ("
-	" SELECT booking_id FROM concert.reservation"
-	" WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS due"
-	" ORDER BY booking_id",
-	TIMESTAMPTZOID, INT4OID);
+static SavedPlan find_expired =
+	PLAN("SELECT DISTINCT booking_id FROM ("
+		 " SELECT booking_id FROM concert.reservation"
+		 " WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS due"
+		 " ORDER BY booking_id",
+		 TIMESTAMPTZOID, INT4OID);
 
-static SavedPlan expired_seats = PLAN(
-	"SELECT seat_id FROM concert.reservation"
-	" WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2 ORDER BY seat_id",
-	UUIDOID, TIMESTAMPTZOID);
+static SavedPlan expired_seats =
+	PLAN("SELECT seat_id FROM concert.reservation"
+		 " WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2 ORDER BY seat_id",
+		 UUIDOID, TIMESTAMPTZOID);
 
 int64
 remaining_ms(TimestampTz until, TimestampTz now)
@@ -104,7 +113,7 @@ booking_row_is(int row, const char *status)
 static Booking
 booking_from_rows(int first, int last)
 {
-	Booking		booking = {
+	Booking booking = {
 		.id = plan_uuid(first, COLUMN_BOOKING),
 		.date_id = plan_uuid(first, COLUMN_DATE),
 		.user_id = plan_uuid(first, COLUMN_USER),
@@ -117,13 +126,14 @@ booking_from_rows(int first, int last)
 	{
 		if (booking_row_is(row, "cancelled"))
 			continue;
-		booking_add(&booking, (Reservation){
-			.id = plan_uuid(row, COLUMN_ID),
-			.seat_id = plan_uuid(row, COLUMN_SEAT),
-			.price = plan_int64(row, COLUMN_PRICE),
-			.concession = plan_text(row, COLUMN_CONCESSION),
-			.fence = plan_int64(row, COLUMN_FENCE),
-		});
+		booking_add(&booking,
+					(Reservation){
+						.id = plan_uuid(row, COLUMN_ID),
+						.seat_id = plan_uuid(row, COLUMN_SEAT),
+						.price = plan_int64(row, COLUMN_PRICE),
+						.concession = plan_text(row, COLUMN_CONCESSION),
+						.fence = plan_int64(row, COLUMN_FENCE),
+					});
 		booking.expires_at = plan_time(row, COLUMN_EXPIRES);
 	}
 	return booking;
@@ -157,7 +167,7 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 static pg_uuid_t *
 booking_seat_ids(const Booking *booking)
 {
-	pg_uuid_t  *seat_ids = palloc(sizeof(pg_uuid_t) * booking->count);
+	pg_uuid_t *seat_ids = palloc(sizeof(pg_uuid_t) * booking->count);
 
 	for (int i = 0; i < booking->count; i++)
 		seat_ids[i] = booking->reservations[i].seat_id;
@@ -168,8 +178,8 @@ booking_seat_ids(const Booking *booking)
 static Jsonb *
 booking_payload(const Booking *booking, const char *detail)
 {
-	Json		payload = {0};
-	char		expires_at[MAXDATELEN + 1];
+	Json payload = {0};
+	char expires_at[MAXDATELEN + 1];
 
 	JsonEncodeDateTime(expires_at, TimestampTzGetDatum(booking->expires_at), TIMESTAMPTZOID, NULL);
 	json_begin_object(&payload);
@@ -201,17 +211,16 @@ static void
 booking_tell_act(const Booking *booking, Act act, TimestampTz now)
 {
 	booking_add_history(booking, act, now);
-	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id),
-				psprintf("reservation.%s", act.action), booking_payload(booking, act.detail),
-				act.correlation_id);
+	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", act.action),
+				booking_payload(booking, act.detail), act.correlation_id);
 }
 
 void
 booking_tell(const Booking *booking, const char *action, TimestampTz now, const char *actor,
 			 const char *correlation_id)
 {
-	booking_tell_act(booking, (Act){.action = action, .actor = actor,
-									.correlation_id = correlation_id}, now);
+	booking_tell_act(
+		booking, (Act){.action = action, .actor = actor, .correlation_id = correlation_id}, now);
 }
 
 void
@@ -231,8 +240,8 @@ booking_tell_made(const Booking *booking, TimestampTz now, const char *correlati
 static Reason
 booking_judge(int rows, const pg_uuid_t *user_id, TimestampTz now)
 {
-	pg_uuid_t	owner_id;
-	bool		all_cancelled = true;
+	pg_uuid_t owner_id;
+	bool	  all_cancelled = true;
 
 	if (rows == 0)
 		return REASON_UNKNOWN;
@@ -253,11 +262,11 @@ booking_judge(int rows, const pg_uuid_t *user_id, TimestampTz now)
 }
 
 Reason
-booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
-					 Booking *ret_booking, TimestampTz *ret_now)
+booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id, Booking *ret_booking,
+					 TimestampTz *ret_now)
 {
-	int			rows;
-	Reason		reason;
+	int	   rows;
+	Reason reason;
 
 	lock_wait(LOCK_BOOKING, lock_name_uuid(booking_id));
 	*ret_now = GetCurrentTimestamp();
@@ -280,20 +289,22 @@ booking_require_changed(SavedPlan *change, int changed, int count)
 		return;
 	SPI_freeplan(change->saved);
 	change->saved = NULL;
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("could not change %d of %d reservations: a trigger, rule or policy of table \"reservation\" kept them as they were",
-					count - changed, count)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+		 errmsg(
+			 "could not change %d of %d reservations: a trigger, rule or policy of table \"reservation\" kept them as they were",
+			 count - changed, count)));
 }
 
 /* Writes to every reservation of the booking, as it was read, and tells it. */
 static void
-booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act act,
-			   TimestampTz now)
+booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act act, TimestampTz now)
 {
-	int			changed = plan_write(change, PLAN_ARGS(
-		uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
-		uuid_array_value(booking_seat_ids(booking), booking->count)));
+	int changed =
+		plan_write(change,
+				   PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
+							 uuid_array_value(booking_seat_ids(booking), booking->count)));
 
 	booking_require_changed(change, changed, booking->count);
 	booking_tell_act(booking, act, now);
@@ -311,28 +322,31 @@ booking_cancel(const Booking *booking, TimestampTz now, const char *actor, const
 			   const char *correlation_id)
 {
 	booking_change(&cancel_booking, booking, now,
-				   (Act){.action = "cancelled", .actor = actor, .detail = detail,
-						 .correlation_id = correlation_id}, now);
+				   (Act){.action = "cancelled",
+						 .actor = actor,
+						 .detail = detail,
+						 .correlation_id = correlation_id},
+				   now);
 }
 
 void
 booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 					 const char *correlation_id)
 {
-	int			rows = plan_write(&retire_seats,
-								  PLAN_ARGS(uuid_array_value(seat_ids, count),
-											value(TimestampTzGetDatum(now))));
-	Booking    *bookings = palloc(sizeof(Booking) * Max(rows, 1));
-	int			booking_count = 0;
+	int rows =
+		plan_write(&retire_seats,
+				   PLAN_ARGS(uuid_array_value(seat_ids, count), value(TimestampTzGetDatum(now))));
+	Booking *bookings = palloc(sizeof(Booking) * Max(rows, 1));
+	int		 booking_count = 0;
 
 	booking_require_changed(&retire_seats, rows, count);
 	for (int first = 0, last; first < rows; first = last)
 	{
-		pg_uuid_t	booking_id = plan_uuid(first, COLUMN_BOOKING);
+		pg_uuid_t booking_id = plan_uuid(first, COLUMN_BOOKING);
 
 		for (last = first + 1; last < rows; last++)
 		{
-			pg_uuid_t	next_id = plan_uuid(last, COLUMN_BOOKING);
+			pg_uuid_t next_id = plan_uuid(last, COLUMN_BOOKING);
 
 			if (uuid_compare(&booking_id, &next_id) != 0)
 				break;
@@ -370,19 +384,24 @@ concert_extend(PG_FUNCTION_ARGS)
 	}
 	plan_end();
 	if (reason != REASON_NONE)
-		return answer_row(fcinfo, (NullableDatum[]){value(BoolGetDatum(false)), answer_reason(reason),
-													null_value(), null_value()}, 4);
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(true)), null_value(), value(TimestampTzGetDatum(booking.expires_at)),
-		value(Int64GetDatum(remaining_ms(booking.expires_at, now)))}, 4);
+		return answer_row(fcinfo,
+						  (NullableDatum[]){value(BoolGetDatum(false)), answer_reason(reason),
+											null_value(), null_value()},
+						  4);
+	return answer_row(
+		fcinfo,
+		(NullableDatum[]){value(BoolGetDatum(true)), null_value(),
+						  value(TimestampTzGetDatum(booking.expires_at)),
+						  value(Int64GetDatum(remaining_ms(booking.expires_at, now)))},
+		4);
 }
 
 /* Retires what is due of one booking, unless somebody is at work on it. */
 static int
 booking_expire(const pg_uuid_t *booking_id, TimestampTz now)
 {
-	pg_uuid_t  *seat_ids;
-	int			count;
+	pg_uuid_t *seat_ids;
+	int		   count;
 
 	if (!lock_try(LOCK_BOOKING, lock_name_uuid(booking_id)))
 		return 0;
@@ -401,11 +420,11 @@ Datum
 concert_expire(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"max_rows"};
-	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t  *booking_ids;
-	int			bookings;
-	int			expired = 0;
-	int			max_rows;
+	TimestampTz				 now = GetCurrentTimestamp();
+	pg_uuid_t				*booking_ids;
+	int						 bookings;
+	int						 expired = 0;
+	int						 max_rows;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
@@ -414,8 +433,8 @@ concert_expire(PG_FUNCTION_ARGS)
 		error_invalid_number("max_rows", max_rows, 1, EXPIRE_ROWS_MAX);
 	plan_begin();
 	max_rows = Min(max_rows, lock_batch_max() / LOCKS_PER_BOOKING);
-	bookings = plan_read(&find_expired, PLAN_ARGS(value(TimestampTzGetDatum(now)),
-												  value(Int32GetDatum(max_rows))));
+	bookings = plan_read(
+		&find_expired, PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows))));
 	booking_ids = palloc(sizeof(pg_uuid_t) * Max(bookings, 1));
 	for (int i = 0; i < bookings; i++)
 		booking_ids[i] = plan_uuid(i, 0);

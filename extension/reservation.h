@@ -16,22 +16,22 @@ typedef struct Reservation
 	pg_uuid_t	id;
 	pg_uuid_t	seat_id;
 	int64		price;
-	const char *concession;		/* its name; NULL: full price */
+	const char *concession; /* its name; NULL: full price */
 	int64		fence;
-	bool		leaves_orphan;	/* as it is made, where the date's rule warns of it */
+	bool		leaves_orphan; /* as it is made, where the date's rule warns of it */
 } Reservation;
 
 /* The reservations of one booking, but for what was cancelled; all of one user, date and currency. */
 typedef struct Booking
 {
-	pg_uuid_t	id;
-	pg_uuid_t	date_id;
-	pg_uuid_t	user_id;
-	char		currency[4];
-	int64		amount;			/* the sum of the prices */
-	TimestampTz expires_at;
-	TimestampTz expires_at_max;
-	int			count;
+	pg_uuid_t	 id;
+	pg_uuid_t	 date_id;
+	pg_uuid_t	 user_id;
+	char		 currency[4];
+	int64		 amount; /* the sum of the prices */
+	TimestampTz	 expires_at;
+	TimestampTz	 expires_at_max;
+	int			 count;
 	Reservation *reservations;
 } Booking;
 
@@ -79,4 +79,4 @@ extern void booking_add_seats(Json *json, const Booking *booking, TimestampTz no
 /* What is left until a time, in milliseconds, never negative. */
 extern int64 remaining_ms(TimestampTz until, TimestampTz now);
 
-#endif							/* CONCERT_RESERVATION_H */
+#endif /* CONCERT_RESERVATION_H */

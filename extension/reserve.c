@@ -14,8 +14,8 @@ PG_FUNCTION_INFO_V1(concert_reserve);
 
 #define FENCE_AHEAD_DAYS_MAX 1
 
-static SavedPlan replay_reserve = PLAN(
-	"SELECT jsonb_populate_record(NULL::concert.reserve_answer, $1)", JSONBOID);
+static SavedPlan replay_reserve =
+	PLAN("SELECT jsonb_populate_record(NULL::concert.reserve_answer, $1)", JSONBOID);
 
 /*
  * Fences are Unix microseconds at most (DESIGN: max(stored + 1, TIME)). One far in the future
@@ -31,7 +31,7 @@ fence_max(void)
 static int64
 reserve_fence(FunctionCallInfo fcinfo, int n)
 {
-	int64		fence;
+	int64 fence;
 
 	if (PG_ARGISNULL(n))
 		return 0;
@@ -45,8 +45,8 @@ void
 reserve_read_arguments(FunctionCallInfo fcinfo, int n, Taking *taking)
 {
 	static const char *const names[] = {"concert_date_id", "seat_ids", "user_id"};
-	pg_uuid_t  *ids;
-	int			count;
+	pg_uuid_t				*ids;
+	int						 count;
 
 	argument_require(fcinfo, lengthof(names), names);
 	ids = argument_seats(fcinfo, 1, settings_max_seats_per_booking, &count);
@@ -81,26 +81,27 @@ reserve_content(const Taking *taking)
 }
 
 static Datum
-reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason,
-			   const Booking *booking)
+reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, const Booking *booking)
 {
-	bool		ok = reason == REASON_NONE;
+	bool ok = reason == REASON_NONE;
 
-	return answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(ok)), answer_reason(reason),
-		ok ? uuid_value(&booking->id) : null_value(),
-		ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
-		value(taking_seats_jsonb(taking, reason, booking))}, 5);
+	return answer_row(
+		fcinfo,
+		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
+						  ok ? uuid_value(&booking->id) : null_value(),
+						  ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
+						  value(taking_seats_jsonb(taking, reason, booking))},
+		5);
 }
 
 Datum
 concert_reserve(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	char	   *key = argument_optional_text(fcinfo, 6, "idempotency_key", KEY_CHARS_MAX);
-	Taking		taking;
-	Request		request;
-	Datum		answer;
+	char		 *key = argument_optional_text(fcinfo, 6, "idempotency_key", KEY_CHARS_MAX);
+	Taking		  taking;
+	Request		  request;
+	Datum		  answer;
 
 	version_require();
 	reserve_read_arguments(fcinfo, 8, &taking);
@@ -110,8 +111,8 @@ concert_reserve(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{
-		Reason		reason = taking_decide(&taking);
-		Booking		booking = {0};
+		Reason		  reason = taking_decide(&taking);
+		Booking		  booking = {0};
 		MemoryContext work;
 
 		if (reason == REASON_NONE)

@@ -11,4 +11,4 @@
  */
 extern void reserve_read_arguments(FunctionCallInfo fcinfo, int n, Taking *taking);
 
-#endif							/* CONCERT_RESERVE_H */
+#endif /* CONCERT_RESERVE_H */

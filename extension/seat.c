@@ -25,41 +25,41 @@ static SavedPlan live_section = PLAN(
 	" FOR KEY SHARE OF s",
 	UUIDOID, UUIDOID);
 
-static SavedPlan insert_seats = PLAN(
-	"INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label, accessible)"
-	" SELECT $1, $2, $3, s.col, coalesce(s.label, $3 || '-' || s.col),"
-	" coalesce(s.col = ANY ($6), false)"
-	" FROM unnest($4, $5) WITH ORDINALITY AS s (col, label, n) ORDER BY s.n"
-	" ON CONFLICT (concert_date_id, \"row\", col) DO NOTHING RETURNING col",
-	UUIDOID, UUIDOID, INT4OID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID);
+static SavedPlan insert_seats =
+	PLAN("INSERT INTO concert.seat (concert_date_id, section_id, \"row\", col, label, accessible)"
+		 " SELECT $1, $2, $3, s.col, coalesce(s.label, $3 || '-' || s.col),"
+		 " coalesce(s.col = ANY ($6), false)"
+		 " FROM unnest($4, $5) WITH ORDINALITY AS s (col, label, n) ORDER BY s.n"
+		 " ON CONFLICT (concert_date_id, \"row\", col) DO NOTHING RETURNING col",
+		 UUIDOID, UUIDOID, INT4OID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID);
 
 /* For every seat asked for: its date, why it cannot be blocked, whose pending it may still be. */
-static SavedPlan judge_seats = PLAN(
-	"SELECT asked.id, s.concert_date_id,"
-	" CASE WHEN s.id IS NULL THEN 'unknown'"
-	" WHEN live.status = 'confirmed' THEN 'sold'"
-	" WHEN live.expires_at > clock_timestamp() THEN 'held' END,"
-	" s.concert_date_id <> first_value(s.concert_date_id) OVER (ORDER BY asked.n),"
-	" CASE WHEN live.status = 'pending' THEN live.booking_id END"
-	" FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
-	" LEFT JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
-	" LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
-	" ORDER BY asked.n",
-	UUIDARRAYOID);
+static SavedPlan judge_seats =
+	PLAN("SELECT asked.id, s.concert_date_id,"
+		 " CASE WHEN s.id IS NULL THEN 'unknown'"
+		 " WHEN live.status = 'confirmed' THEN 'sold'"
+		 " WHEN live.expires_at > clock_timestamp() THEN 'held' END,"
+		 " s.concert_date_id <> first_value(s.concert_date_id) OVER (ORDER BY asked.n),"
+		 " CASE WHEN live.status = 'pending' THEN live.booking_id END"
+		 " FROM unnest($1) WITH ORDINALITY AS asked (id, n)"
+		 " LEFT JOIN concert.seat AS s ON s.id = asked.id AND s.deleted_at IS NULL"
+		 " LEFT JOIN concert.reservation AS live ON live.seat_id = s.id AND live.deleted_at IS NULL"
+		 " ORDER BY asked.n",
+		 UUIDARRAYOID);
 
-static SavedPlan block_seats = PLAN(
-	"UPDATE concert.seat SET blocked_reason = $2, blocked_until = $3 WHERE id = ANY ($1)",
-	UUIDARRAYOID, TEXTOID, TIMESTAMPTZOID);
+static SavedPlan block_seats =
+	PLAN("UPDATE concert.seat SET blocked_reason = $2, blocked_until = $3 WHERE id = ANY ($1)",
+		 UUIDARRAYOID, TEXTOID, TIMESTAMPTZOID);
 
-static SavedPlan unblock_seats = PLAN(
-	"UPDATE concert.seat SET blocked_reason = NULL, blocked_until = NULL"
-	" WHERE id = ANY ($1) AND blocked_reason IS NOT NULL",
-	UUIDARRAYOID);
+static SavedPlan unblock_seats =
+	PLAN("UPDATE concert.seat SET blocked_reason = NULL, blocked_until = NULL"
+		 " WHERE id = ANY ($1) AND blocked_reason IS NOT NULL",
+		 UUIDARRAYOID);
 
 static ArrayType *
 seat_array(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(n);
 
 	if (ARR_NDIM(array) > 1)
 		error_invalid(name, "an array of arrays", "an array of one dimension");
@@ -77,8 +77,8 @@ seat_array_count(const ArrayType *array)
 static int
 seat_compare_cols(const void *a, const void *b)
 {
-	int			left = *(const int *) a;
-	int			right = *(const int *) b;
+	int left = *(const int *) a;
+	int right = *(const int *) b;
 
 	return (left > right) - (left < right);
 }
@@ -86,8 +86,8 @@ seat_compare_cols(const void *a, const void *b)
 static void
 seat_check_cols(const ArrayType *array, int row)
 {
-	int			count = seat_array_count(array);
-	int		   *cols = palloc(sizeof(int) * Max(count, 1));
+	int	 count = seat_array_count(array);
+	int *cols = palloc(sizeof(int) * Max(count, 1));
 
 	if (count < 1 || count > SEATS_PER_ROW_MAX)
 		error_invalid_number("number of cols", count, 1, SEATS_PER_ROW_MAX);
@@ -105,16 +105,16 @@ seat_check_cols(const ArrayType *array, int row)
 static void
 seat_check_labels(FunctionCallInfo fcinfo, int count)
 {
-	ArrayType  *array = seat_array(fcinfo, 4, "labels");
-	Datum	   *labels;
-	int			label_count;
+	ArrayType *array = seat_array(fcinfo, 4, "labels");
+	Datum	  *labels;
+	int		   label_count;
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &labels, NULL, &label_count);
 	if (label_count != count)
 		error_invalid_number("number of labels", label_count, count, count);
 	for (int i = 0; i < label_count; i++)
 	{
-		int			chars = DatumGetInt32(DirectFunctionCall1(textlen, labels[i]));
+		int chars = DatumGetInt32(DirectFunctionCall1(textlen, labels[i]));
 
 		if (chars < 1 || chars > NAME_CHARS_MAX)
 			error_invalid_number("length of a label", chars, 1, NAME_CHARS_MAX);
@@ -125,15 +125,15 @@ seat_check_labels(FunctionCallInfo fcinfo, int count)
 static void
 seat_check_accessible(FunctionCallInfo fcinfo, const ArrayType *cols)
 {
-	ArrayType  *array = seat_array(fcinfo, 5, "accessible");
-	int			count = seat_array_count(cols);
-	int		   *sorted = palloc(sizeof(int) * count);
+	ArrayType *array = seat_array(fcinfo, 5, "accessible");
+	int		   count = seat_array_count(cols);
+	int		  *sorted = palloc(sizeof(int) * count);
 
 	memcpy(sorted, ARR_DATA_PTR(cols), sizeof(int) * count);
 	qsort(sorted, count, sizeof(int), seat_compare_cols);
 	for (int i = 0; i < seat_array_count(array); i++)
 	{
-		const int  *col = (const int *) ARR_DATA_PTR(array) + i;
+		const int *col = (const int *) ARR_DATA_PTR(array) + i;
 
 		if (bsearch(col, sorted, count, sizeof(int), seat_compare_cols) == NULL)
 			error_invalid("accessible", psprintf("%d", *col), "one of cols");
@@ -144,7 +144,7 @@ seat_check_accessible(FunctionCallInfo fcinfo, const ArrayType *cols)
 static void
 seat_report_taken(const ArrayType *cols, int row, int added)
 {
-	const int  *wanted = (const int *) ARR_DATA_PTR(cols);
+	const int *wanted = (const int *) ARR_DATA_PTR(cols);
 
 	for (int i = 0; i < added; i++)
 		if (plan_int32(i, 0) != wanted[i])
@@ -156,10 +156,10 @@ Datum
 concert_add_seats(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id", "section_id", "row", "cols"};
-	ArrayType  *cols;
-	int			row;
-	int			count;
-	int			added;
+	ArrayType				*cols;
+	int						 row;
+	int						 count;
+	int						 added;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
@@ -176,16 +176,19 @@ concert_add_seats(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (plan_write(&live_section, PLAN_ARGS(fcinfo->args[1], fcinfo->args[0])) == 0)
 		error_unknown_object("section", PG_GETARG_UUID_P(1));
-	added = plan_write(&insert_seats, PLAN_ARGS(fcinfo->args[0], fcinfo->args[1], fcinfo->args[2],
-												fcinfo->args[3], fcinfo->args[4], fcinfo->args[5]));
+	added = plan_write(&insert_seats,
+					   PLAN_ARGS(fcinfo->args[0], fcinfo->args[1], fcinfo->args[2], fcinfo->args[3],
+								 fcinfo->args[4], fcinfo->args[5]));
 	if (added < count)
 		seat_report_taken(cols, row, added);
-	history_add(&(Act){
-		.action = "added",
-		.date_id = *PG_GETARG_UUID_P(0),
-		.actor = GetUserNameFromId(GetSessionUserId(), false),
-		.detail = psprintf("%d seats in row %d", added, row),
-	}, GetCurrentTimestamp());
+	history_add(
+		&(Act){
+			.action = "added",
+			.date_id = *PG_GETARG_UUID_P(0),
+			.actor = GetUserNameFromId(GetSessionUserId(), false),
+			.detail = psprintf("%d seats in row %d", added, row),
+		},
+		GetCurrentTimestamp());
 	plan_end();
 	PG_RETURN_INT32(added);
 }
@@ -194,7 +197,7 @@ concert_add_seats(PG_FUNCTION_ARGS)
 static void
 seat_try_locks(const pg_uuid_t *ids, int count, bool *ret_busy)
 {
-	pg_uuid_t  *sorted = palloc(sizeof(pg_uuid_t) * count);
+	pg_uuid_t *sorted = palloc(sizeof(pg_uuid_t) * count);
 
 	memcpy(sorted, ids, sizeof(pg_uuid_t) * count);
 	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
@@ -216,11 +219,11 @@ seat_try_locks(const pg_uuid_t *ids, int count, bool *ret_busy)
 static bool
 seat_try_expired_bookings(int count, bool *ret_busy)
 {
-	bool		found = false;
+	bool found = false;
 
 	for (int i = 0; i < count; i++)
 	{
-		pg_uuid_t	booking_id = plan_uuid(i, 4);
+		pg_uuid_t booking_id = plan_uuid(i, 4);
 
 		if (plan_text(i, 2) != NULL || plan_is_null(i, 4))
 			continue;
@@ -273,7 +276,7 @@ seat_judge(Json *out, const pg_uuid_t *ids, const bool *busy, int count)
 void
 seat_tell(const Act *act)
 {
-	Json		payload = {0};
+	Json payload = {0};
 
 	history_add(act, GetCurrentTimestamp());
 	json_begin_object(&payload);
@@ -290,17 +293,17 @@ seat_tell(const Act *act)
 
 /* Judges, changes and tells; the two functions differ in the statement and the event only. */
 static Datum
-seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *action,
-				   char *reason, NullableDatum until, const char *correlation_id)
+seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *action, char *reason,
+				   NullableDatum until, const char *correlation_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work;
-	int			count;
-	pg_uuid_t  *ids = argument_seats(fcinfo, 0, SEATS_PER_CALL_LIMIT, &count);
-	bool	   *busy = palloc(sizeof(bool) * count);
-	Json		seats = {0};
-	const char *refusal;
-	Datum		answer;
+	int			  count;
+	pg_uuid_t	 *ids = argument_seats(fcinfo, 0, SEATS_PER_CALL_LIMIT, &count);
+	bool		 *busy = palloc(sizeof(bool) * count);
+	Json		  seats = {0};
+	const char	 *refusal;
+	Datum		  answer;
 
 	plan_begin();
 	seat_try_locks(ids, count, busy);
@@ -310,7 +313,7 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 	refusal = seat_judge(&seats, ids, busy, count);
 	if (refusal == NULL)
 	{
-		pg_uuid_t	date_id = plan_uuid(0, 1);
+		pg_uuid_t date_id = plan_uuid(0, 1);
 
 		plan_write(change, PLAN_ARGS(uuid_array_value(ids, count), text_value(reason), until));
 		seat_tell(&(Act){
@@ -324,9 +327,10 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 		});
 	}
 	work = MemoryContextSwitchTo(caller);
-	answer = answer_row(fcinfo, (NullableDatum[]){
-		value(BoolGetDatum(refusal == NULL)), text_value(refusal),
-		value(JsonbPGetDatum(json_finish(&seats)))}, 3);
+	answer = answer_row(fcinfo,
+						(NullableDatum[]){value(BoolGetDatum(refusal == NULL)), text_value(refusal),
+										  value(JsonbPGetDatum(json_finish(&seats)))},
+						3);
 	MemoryContextSwitchTo(work);
 	plan_end();
 	return answer;
@@ -335,20 +339,20 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 Datum
 concert_block_seats(PG_FUNCTION_ARGS)
 {
-	char	   *reason = argument_text(fcinfo, 1, "reason", NAME_CHARS_MAX);
-	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
+	char *reason = argument_text(fcinfo, 1, "reason", NAME_CHARS_MAX);
+	char *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
 
 	version_require();
 	if (!PG_ARGISNULL(2) && TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
 		error_invalid("until", timestamptz_to_str(PG_GETARG_TIMESTAMPTZ(2)), "a finite time");
-	return seat_change_blocks(fcinfo, &block_seats, "blocked", reason,
-							  fcinfo->args[2], correlation_id);
+	return seat_change_blocks(fcinfo, &block_seats, "blocked", reason, fcinfo->args[2],
+							  correlation_id);
 }
 
 Datum
 concert_unblock_seats(PG_FUNCTION_ARGS)
 {
-	char	   *correlation_id = argument_optional_text(fcinfo, 1, "correlation_id", KEY_CHARS_MAX);
+	char *correlation_id = argument_optional_text(fcinfo, 1, "correlation_id", KEY_CHARS_MAX);
 
 	version_require();
 	return seat_change_blocks(fcinfo, &unblock_seats, "unblocked", NULL, null_value(),

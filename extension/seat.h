@@ -11,4 +11,4 @@
  */
 extern void seat_tell(const Act *act);
 
-#endif							/* CONCERT_SEAT_H */
+#endif /* CONCERT_SEAT_H */

@@ -18,32 +18,37 @@
 #define SEATS_FIRST 4096
 #define SECTIONS_FIRST 16
 #define SECTION_DELETED (-1)
-#define STRANGERS_MAX 8			/* rows of other dates that cost less to read than to skip */
+#define STRANGERS_MAX 8 /* rows of other dates that cost less to read than to skip */
 
 /* PROBE is empty or " OFFSET 0", which has the reservation of every seat looked up by itself. */
-#define SELECT_SEATS(PROBE) \
-	"SELECT s.id, s.\"row\", s.col, s.section_id," \
-	" CASE WHEN s.blocked_reason IS NOT NULL THEN coalesce(s.blocked_until, 'infinity')" \
-	" ELSE '-infinity' END," \
-	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity')," \
-	" s.accessible" \
-	" FROM concert.seat AS s" \
+#define SELECT_SEATS(PROBE)                                                                        \
+	"SELECT s.id, s.\"row\", s.col, s.section_id,"                                                 \
+	" CASE WHEN s.blocked_reason IS NOT NULL THEN coalesce(s.blocked_until, 'infinity')"           \
+	" ELSE '-infinity' END,"                                                                       \
+	" live.status IS NOT DISTINCT FROM 'confirmed', coalesce(live.expires_at, '-infinity'),"       \
+	" s.accessible"                                                                                \
+	" FROM concert.seat AS s"                                                                      \
 	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL" \
-	" LEFT JOIN LATERAL (SELECT r.status, r.expires_at FROM concert.reservation AS r" \
-	"  WHERE r.seat_id = s.id AND r.deleted_at IS NULL" PROBE ") AS live ON true" \
+	" LEFT JOIN LATERAL (SELECT r.status, r.expires_at FROM concert.reservation AS r"              \
+	"  WHERE r.seat_id = s.id AND r.deleted_at IS NULL" PROBE ") AS live ON true"                  \
 	" WHERE s.deleted_at IS NULL AND"
 
-static SavedPlan read_seats = PLAN(
-	SELECT_SEATS("") " s.concert_date_id = $1 ORDER BY s.\"row\", s.col", UUIDOID);
+static SavedPlan read_seats =
+	PLAN(SELECT_SEATS("") " s.concert_date_id = $1 ORDER BY s.\"row\", s.col", UUIDOID);
 
 /* A plan made while nothing was sold would else read all that is sold for a seat or two. */
-static SavedPlan read_some_seats =
-	PLAN(SELECT_SEATS(" OFFSET 0") " s.id = ANY ($1)", UUIDARRAYOID);
+static SavedPlan read_some_seats = PLAN(SELECT_SEATS(" OFFSET 0") " s.id = ANY ($1)", UUIDARRAYOID);
 
 enum
 {
-	COLUMN_ID, COLUMN_ROW, COLUMN_COL, COLUMN_SECTION, COLUMN_BLOCKED_UNTIL, COLUMN_CONFIRMED,
-	COLUMN_EXPIRES, COLUMN_ACCESSIBLE
+	COLUMN_ID,
+	COLUMN_ROW,
+	COLUMN_COL,
+	COLUMN_SECTION,
+	COLUMN_BLOCKED_UNTIL,
+	COLUMN_CONFIRMED,
+	COLUMN_EXPIRES,
+	COLUMN_ACCESSIBLE
 };
 
 /* Columns of the tables, as their install pieces have them. */
@@ -54,50 +59,56 @@ enum
 
 enum
 {
-	MAP_SEAT_ID = 1, MAP_SEAT_SECTION = 3, MAP_SEAT_ROW, MAP_SEAT_COL, MAP_SEAT_BLOCKED_REASON = 7,
-	MAP_SEAT_BLOCKED_UNTIL, MAP_SEAT_DELETED = 10,
+	MAP_SEAT_ID = 1,
+	MAP_SEAT_SECTION = 3,
+	MAP_SEAT_ROW,
+	MAP_SEAT_COL,
+	MAP_SEAT_BLOCKED_REASON = 7,
+	MAP_SEAT_BLOCKED_UNTIL,
+	MAP_SEAT_DELETED = 10,
 	MAP_SEAT_ACCESSIBLE
 };
 
 enum
 {
-	MAP_RESERVATION_STATUS = 6, MAP_RESERVATION_EXPIRES = 11
+	MAP_RESERVATION_STATUS = 6,
+	MAP_RESERVATION_EXPIRES = 11
 };
 
 /* Where a section is in SeatMap.sections, or SECTION_DELETED. */
 typedef struct SectionEntry
 {
-	pg_uuid_t	id;
-	int			index;
+	pg_uuid_t id;
+	int		  index;
 } SectionEntry;
 
 typedef struct Loading
 {
-	SeatMap    *map;
-	Snapshot	snapshot;
-	bool		is_direct;		/* the statement finds live sections only */
-	HTAB	   *sections;
+	SeatMap		 *map;
+	Snapshot	  snapshot;
+	bool		  is_direct; /* the statement finds live sections only */
+	HTAB		 *sections;
 	SectionEntry *last_section; /* seats in grid order are mostly of the section before */
-	int			seats_room;
-	int			sections_room;
+	int			  seats_room;
+	int			  sections_room;
 } Loading;
 
-static void map_order(SeatMap *map);
-static void map_digest(SeatMap *map);
-static void seat_set_state(MapSeat *seat, int row);
-static void load_by_statement(Loading *loading, const pg_uuid_t *date_id);
-static void load_directly(Loading *loading, const pg_uuid_t *date_id);
-static void load_reservations(Loading *loading);
+static void		map_order(SeatMap *map);
+static void		map_digest(SeatMap *map);
+static void		seat_set_state(MapSeat *seat, int row);
+static void		load_by_statement(Loading *loading, const pg_uuid_t *date_id);
+static void		load_directly(Loading *loading, const pg_uuid_t *date_id);
+static void		load_reservations(Loading *loading);
 static MapSeat *loading_add(Loading *loading, int section);
-static int	loading_section(Loading *loading, const pg_uuid_t *id);
-static int	loading_add_section(Loading *loading, const pg_uuid_t *id);
-static bool section_lives(Loading *loading, const pg_uuid_t *id);
+static int		loading_section(Loading *loading, const pg_uuid_t *id);
+static int		loading_add_section(Loading *loading, const pg_uuid_t *id);
+static bool		section_lives(Loading *loading, const pg_uuid_t *id);
 
 /* An entry of the index of live reservations: of which of the map's seats, and where its row is. */
 typedef struct LiveEntry
 {
 	ItemPointerData place;
-	int			seat;
+	int				seat;
 } LiveEntry;
 
 #define ST_SORT seatmap_sort_by_id
@@ -120,14 +131,12 @@ static LiveEntry *load_entries(DirectScan *scan, const SeatMap *map, int *ret_co
 void
 seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map)
 {
-	Loading		loading = {.map = ret_map, .snapshot = snapshot, .is_direct = store_goes_direct()};
-	HASHCTL		control = {
-		.keysize = sizeof(pg_uuid_t),
-		.entrysize = sizeof(SectionEntry),
-		.hcxt = CurrentMemoryContext
-	};
+	Loading loading = {.map = ret_map, .snapshot = snapshot, .is_direct = store_goes_direct()};
+	HASHCTL control = {.keysize = sizeof(pg_uuid_t),
+					   .entrysize = sizeof(SectionEntry),
+					   .hcxt = CurrentMemoryContext};
 
-	*ret_map = (SeatMap) {0};
+	*ret_map = (SeatMap){0};
 	loading.sections = hash_create("concert sections", SECTIONS_FIRST, &control,
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (loading.is_direct)
@@ -163,14 +172,14 @@ map_digest(SeatMap *map)
 MapSeat *
 seatmap_find(const SeatMap *map, const pg_uuid_t *id)
 {
-	int			low = 0;
-	int			high = map->count;
+	int low = 0;
+	int high = map->count;
 
 	while (low < high)
 	{
-		int			middle = low + (high - low) / 2;
-		MapSeat    *seat = &map->seats[map->by_id[middle]];
-		int			order = uuid_compare(&seat->id, id);
+		int		 middle = low + (high - low) / 2;
+		MapSeat *seat = &map->seats[map->by_id[middle]];
+		int		 order = uuid_compare(&seat->id, id);
 
 		if (order == 0)
 			return seat;
@@ -185,21 +194,21 @@ seatmap_find(const SeatMap *map, const pg_uuid_t *id)
 bool
 seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot snapshot)
 {
-	int			rows = plan_read_at(&read_some_seats, PLAN_ARGS(uuid_array_value(seat_ids, count)),
-									snapshot);
+	int rows =
+		plan_read_at(&read_some_seats, PLAN_ARGS(uuid_array_value(seat_ids, count)), snapshot);
 
 	if (rows != count)
 		return false;
 	for (int row = 0; row < rows; row++)
 	{
-		pg_uuid_t	id = plan_uuid(row, COLUMN_ID);
+		pg_uuid_t id = plan_uuid(row, COLUMN_ID);
 
 		if (seatmap_find(map, &id) == NULL)
 			return false;
 	}
 	for (int row = 0; row < rows; row++)
 	{
-		pg_uuid_t	id = plan_uuid(row, COLUMN_ID);
+		pg_uuid_t id = plan_uuid(row, COLUMN_ID);
 
 		seat_set_state(seatmap_find(map, &id), row);
 	}
@@ -219,13 +228,13 @@ static void
 load_by_statement(Loading *loading, const pg_uuid_t *date_id)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			rows = plan_read_at(&read_seats, PLAN_ARGS(uuid_value(date_id)), loading->snapshot);
+	int rows = plan_read_at(&read_seats, PLAN_ARGS(uuid_value(date_id)), loading->snapshot);
 
 	MemoryContextSwitchTo(context);
 	for (int row = 0; row < rows; row++)
 	{
-		pg_uuid_t	section_id = plan_uuid(row, COLUMN_SECTION);
-		MapSeat    *seat = loading_add(loading, loading_section(loading, &section_id));
+		pg_uuid_t section_id = plan_uuid(row, COLUMN_SECTION);
+		MapSeat	 *seat = loading_add(loading, loading_section(loading, &section_id));
 
 		seat->id = plan_uuid(row, COLUMN_ID);
 		seat->row = plan_int32(row, COLUMN_ROW);
@@ -238,14 +247,14 @@ load_by_statement(Loading *loading, const pg_uuid_t *date_id)
 static void
 load_directly(Loading *loading, const pg_uuid_t *date_id)
 {
-	DirectScan	scan;
-	Datum		key = UUIDPGetDatum(date_id);
+	DirectScan scan;
+	Datum	   key = UUIDPGetDatum(date_id);
 
 	direct_scan_begin(&scan, DIRECT_SEAT_POSITION, loading->snapshot, &key, 1);
 	while (direct_scan_next(&scan, ForwardScanDirection))
 	{
-		pg_uuid_t	section_id;
-		MapSeat    *seat;
+		pg_uuid_t section_id;
+		MapSeat	 *seat;
 
 		if (!direct_is_null(&scan, MAP_SEAT_DELETED))
 			continue;
@@ -258,8 +267,9 @@ load_directly(Loading *loading, const pg_uuid_t *date_id)
 		seat->col = direct_int32(&scan, MAP_SEAT_COL);
 		seat->is_accessible = direct_bool(&scan, MAP_SEAT_ACCESSIBLE);
 		if (!direct_is_null(&scan, MAP_SEAT_BLOCKED_REASON))
-			seat->blocked_until = direct_is_null(&scan, MAP_SEAT_BLOCKED_UNTIL) ? DT_NOEND :
-				direct_int64(&scan, MAP_SEAT_BLOCKED_UNTIL);
+			seat->blocked_until = direct_is_null(&scan, MAP_SEAT_BLOCKED_UNTIL)
+				? DT_NOEND
+				: direct_int64(&scan, MAP_SEAT_BLOCKED_UNTIL);
 	}
 	direct_scan_end(&scan);
 }
@@ -268,10 +278,10 @@ load_directly(Loading *loading, const pg_uuid_t *date_id)
 static void
 load_reservations(Loading *loading)
 {
-	SeatMap    *map = loading->map;
-	DirectScan	scan;
-	int			count;
-	LiveEntry  *entries;
+	SeatMap	  *map = loading->map;
+	DirectScan scan;
+	int		   count;
+	LiveEntry *entries;
 
 	direct_scan_begin_from(&scan, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot,
 						   &map->seats[map->by_id[0]].id);
@@ -279,7 +289,7 @@ load_reservations(Loading *loading)
 	seatmap_sort_by_place(entries, count);
 	for (int i = 0; i < count; i++)
 	{
-		MapSeat    *seat = &map->seats[entries[i].seat];
+		MapSeat *seat = &map->seats[entries[i].seat];
 
 		if (!direct_scan_fetch(&scan, &entries[i].place))
 			continue;
@@ -294,17 +304,17 @@ load_reservations(Loading *loading)
 static LiveEntry *
 load_entries(DirectScan *scan, const SeatMap *map, int *ret_count)
 {
-	int			room = map->count;
-	LiveEntry  *entries = palloc_extended(sizeof(LiveEntry) * (Size) room, MCXT_ALLOC_HUGE);
-	int			next = 0;
-	int			strangers = 0;
-	pg_uuid_t	seat_id;
+	int				room = map->count;
+	LiveEntry	   *entries = palloc_extended(sizeof(LiveEntry) * (Size) room, MCXT_ALLOC_HUGE);
+	int				next = 0;
+	int				strangers = 0;
+	pg_uuid_t		seat_id;
 	ItemPointerData place;
 
 	*ret_count = 0;
 	while (direct_scan_next_entry(scan, &seat_id, &place))
 	{
-		int			order = 0;
+		int order = 0;
 
 		while (next < map->count &&
 			   (order = uuid_compare(&map->seats[map->by_id[next]].id, &seat_id)) < 0)
@@ -322,7 +332,7 @@ load_entries(DirectScan *scan, const SeatMap *map, int *ret_count)
 		}
 		if (*ret_count == room)
 			entries = repalloc_huge(entries, sizeof(LiveEntry) * (Size) (room *= 2));
-		entries[(*ret_count)++] = (LiveEntry) {.place = place, .seat = map->by_id[next]};
+		entries[(*ret_count)++] = (LiveEntry){.place = place, .seat = map->by_id[next]};
 		strangers = 0;
 	}
 	return entries;
@@ -332,19 +342,20 @@ load_entries(DirectScan *scan, const SeatMap *map, int *ret_count)
 static MapSeat *
 loading_add(Loading *loading, int section)
 {
-	SeatMap    *map = loading->map;
-	MapSeat    *seat;
+	SeatMap *map = loading->map;
+	MapSeat *seat;
 
 	if (section == SECTION_DELETED)
 		return NULL;
 	if (map->count == loading->seats_room)
 	{
 		loading->seats_room = Max(loading->seats_room * 2, SEATS_FIRST);
-		map->seats = map->seats == NULL ? palloc(sizeof(MapSeat) * loading->seats_room) :
-			repalloc_huge(map->seats, sizeof(MapSeat) * (Size) loading->seats_room);
+		map->seats = map->seats == NULL
+			? palloc(sizeof(MapSeat) * loading->seats_room)
+			: repalloc_huge(map->seats, sizeof(MapSeat) * (Size) loading->seats_room);
 	}
 	seat = &map->seats[map->count++];
-	*seat = (MapSeat) {.section = section, .blocked_until = DT_NOBEGIN, .expires_at = DT_NOBEGIN};
+	*seat = (MapSeat){.section = section, .blocked_until = DT_NOBEGIN, .expires_at = DT_NOBEGIN};
 	return seat;
 }
 
@@ -353,7 +364,7 @@ static int
 loading_section(Loading *loading, const pg_uuid_t *id)
 {
 	SectionEntry *entry = loading->last_section;
-	bool		found = true;
+	bool		  found = true;
 
 	if (entry == NULL || uuid_compare(&entry->id, id) != 0)
 		entry = hash_search(loading->sections, id, HASH_ENTER, &found);
@@ -366,16 +377,16 @@ loading_section(Loading *loading, const pg_uuid_t *id)
 static int
 loading_add_section(Loading *loading, const pg_uuid_t *id)
 {
-	SeatMap    *map = loading->map;
+	SeatMap *map = loading->map;
 
 	if (loading->is_direct && !section_lives(loading, id))
 		return SECTION_DELETED;
 	if (map->section_count == loading->sections_room)
 	{
 		loading->sections_room = Max(loading->sections_room * 2, SECTIONS_FIRST);
-		map->sections = map->sections == NULL ?
-			palloc(sizeof(pg_uuid_t) * loading->sections_room) :
-			repalloc(map->sections, sizeof(pg_uuid_t) * loading->sections_room);
+		map->sections = map->sections == NULL
+			? palloc(sizeof(pg_uuid_t) * loading->sections_room)
+			: repalloc(map->sections, sizeof(pg_uuid_t) * loading->sections_room);
 	}
 	map->sections[map->section_count] = *id;
 	return map->section_count++;
@@ -384,13 +395,13 @@ loading_add_section(Loading *loading, const pg_uuid_t *id)
 static bool
 section_lives(Loading *loading, const pg_uuid_t *id)
 {
-	DirectScan	scan;
-	Datum		key = UUIDPGetDatum(id);
-	bool		lives;
+	DirectScan scan;
+	Datum	   key = UUIDPGetDatum(id);
+	bool	   lives;
 
 	direct_scan_begin(&scan, DIRECT_SECTION_ID, loading->snapshot, &key, 1);
-	lives = direct_scan_next(&scan, ForwardScanDirection) &&
-		direct_is_null(&scan, MAP_SECTION_DELETED);
+	lives =
+		direct_scan_next(&scan, ForwardScanDirection) && direct_is_null(&scan, MAP_SECTION_DELETED);
 	direct_scan_end(&scan);
 	return lives;
 }

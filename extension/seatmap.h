@@ -25,21 +25,21 @@ typedef struct MapSeat
 	pg_uuid_t	id;
 	int			row;
 	int			col;
-	int			section;		/* index into SeatMap.sections */
+	int			section; /* index into SeatMap.sections */
 	bool		is_accessible;
-	bool		is_confirmed;	/* of the live reservation, if there is one */
-	TimestampTz blocked_until;	/* DT_NOBEGIN: not blocked; DT_NOEND: without an end */
-	TimestampTz expires_at;		/* of the live reservation; DT_NOBEGIN: there is none */
+	bool		is_confirmed;  /* of the live reservation, if there is one */
+	TimestampTz blocked_until; /* DT_NOBEGIN: not blocked; DT_NOEND: without an end */
+	TimestampTz expires_at;	   /* of the live reservation; DT_NOBEGIN: there is none */
 } MapSeat;
 
 typedef struct SeatMap
 {
-	int			count;
-	MapSeat    *seats;			/* the live seats of live sections, by (row, col) */
-	int		   *by_id;			/* indexes of the seats in id order */
-	int			section_count;
-	pg_uuid_t  *sections;
-	uint64		layout;			/* a digest of id, row and col of every seat in grid order */
+	int		   count;
+	MapSeat	  *seats; /* the live seats of live sections, by (row, col) */
+	int		  *by_id; /* indexes of the seats in id order */
+	int		   section_count;
+	pg_uuid_t *sections;
+	uint64	   layout; /* a digest of id, row and col of every seat in grid order */
 } SeatMap;
 
 /*
@@ -53,7 +53,7 @@ typedef struct SeatMap
  */
 extern const SeatMap *seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot);
 extern const SeatMap *seatmap_get_kept(const pg_uuid_t *date_id, Snapshot snapshot);
-extern void seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
+extern void			  seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
 
 /* NULL when the map has no such seat. */
 extern MapSeat *seatmap_find(const SeatMap *map, const pg_uuid_t *id);
@@ -75,4 +75,4 @@ seatmap_state(const MapSeat *seat, TimestampTz now)
 	return seat->expires_at > now ? SEAT_PENDING : SEAT_FREE;
 }
 
-#endif							/* CONCERT_SEATMAP_H */
+#endif /* CONCERT_SEATMAP_H */

@@ -14,39 +14,39 @@
 #include "utils/memutils.h"
 
 #define KEPT_MAPS_MAX 4
-#define KEPT_SEATS_MAX 200000	/* of one map: 10 MB */
+#define KEPT_SEATS_MAX 200000 /* of one map: 10 MB */
 #define KEPT_SECONDS_MAX 60
-#define KEPT_SHARE 16			/* of the seats; when more have changed, all are read */
+#define KEPT_SHARE 16 /* of the seats; when more have changed, all are read */
 
 typedef struct KeptMap
 {
-	MemoryContext context;		/* NULL: nothing is kept here */
-	pg_uuid_t	date_id;
-	Oid			history_oid;	/* of another one the acts are of another extension */
-	SeatMap		map;
-	MapVersion	version;		/* at is when it was loaded */
-	uint64		used;			/* the greatest is the last one used */
+	MemoryContext context; /* NULL: nothing is kept here */
+	pg_uuid_t	  date_id;
+	Oid			  history_oid; /* of another one the acts are of another extension */
+	SeatMap		  map;
+	MapVersion	  version; /* at is when it was loaded */
+	uint64		  used;	   /* the greatest is the last one used */
 } KeptMap;
 
 static KeptMap kept_maps[KEPT_MAPS_MAX];
-static uint64 uses;
+static uint64  uses;
 
-static KeptMap *kept_find(const pg_uuid_t *date_id);
-static bool kept_is_for(const KeptMap *kept, const pg_uuid_t *date_id, Snapshot snapshot,
-						const MapVersion *version);
-static bool kept_bring_up(KeptMap *kept, Snapshot snapshot, const MapVersion *version);
+static KeptMap		 *kept_find(const pg_uuid_t *date_id);
+static bool			  kept_is_for(const KeptMap *kept, const pg_uuid_t *date_id, Snapshot snapshot,
+								  const MapVersion *version);
+static bool			  kept_bring_up(KeptMap *kept, Snapshot snapshot, const MapVersion *version);
 static const SeatMap *map_load(const pg_uuid_t *date_id, Snapshot snapshot,
 							   const MapVersion *version, bool is_kept);
-static KeptMap *kept_place(const pg_uuid_t *date_id);
-static void version_keep(KeptMap *kept, const MapVersion *version);
-static void kept_drop(KeptMap *kept);
-static Oid	history_oid(void);
+static KeptMap		 *kept_place(const pg_uuid_t *date_id);
+static void			  version_keep(KeptMap *kept, const MapVersion *version);
+static void			  kept_drop(KeptMap *kept);
+static Oid			  history_oid(void);
 
 const SeatMap *
 seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot)
 {
-	MapVersion	version = mapversion_of(snapshot, GetCurrentStatementStartTimestamp());
-	KeptMap    *kept = kept_find(date_id);
+	MapVersion version = mapversion_of(snapshot, GetCurrentStatementStartTimestamp());
+	KeptMap	  *kept = kept_find(date_id);
 
 	if (!kept_is_for(kept, date_id, snapshot, &version))
 		return map_load(date_id, snapshot, &version, false);
@@ -58,8 +58,8 @@ seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot)
 const SeatMap *
 seatmap_get_kept(const pg_uuid_t *date_id, Snapshot snapshot)
 {
-	MapVersion	version = mapversion_of(snapshot, GetCurrentStatementStartTimestamp());
-	KeptMap    *kept = kept_find(date_id);
+	MapVersion version = mapversion_of(snapshot, GetCurrentStatementStartTimestamp());
+	KeptMap	  *kept = kept_find(date_id);
 
 	if (kept == NULL || !kept_is_for(kept, date_id, snapshot, &version) ||
 		!kept_bring_up(kept, snapshot, &version))
@@ -87,7 +87,7 @@ kept_find(const pg_uuid_t *date_id)
 
 	for (int i = 0; i < KEPT_MAPS_MAX; i++)
 	{
-		KeptMap    *kept = &kept_maps[i];
+		KeptMap *kept = &kept_maps[i];
 
 		if (kept->context != NULL && uuid_compare(&kept->date_id, date_id) == 0)
 			return kept->version.at >= oldest && kept->history_oid == history_oid() ? kept : NULL;
@@ -98,8 +98,8 @@ kept_find(const pg_uuid_t *date_id)
 static bool
 kept_bring_up(KeptMap *kept, Snapshot snapshot, const MapVersion *version)
 {
-	pg_uuid_t  *seat_ids;
-	int			count;
+	pg_uuid_t *seat_ids;
+	int		   count;
 
 	if (!mapacts_since(&kept->date_id, &kept->version, snapshot, &seat_ids, &count))
 		return false;
@@ -116,11 +116,11 @@ kept_bring_up(KeptMap *kept, Snapshot snapshot, const MapVersion *version)
 static const SeatMap *
 map_load(const pg_uuid_t *date_id, Snapshot snapshot, const MapVersion *version, bool is_kept)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "concert seat map",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "concert seat map", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	SeatMap    *map = palloc(sizeof(SeatMap));
-	KeptMap    *place;
+	SeatMap		 *map = palloc(sizeof(SeatMap));
+	KeptMap		 *place;
 
 	seatmap_load(date_id, snapshot, map);
 	MemoryContextSwitchTo(caller);
@@ -129,14 +129,12 @@ map_load(const pg_uuid_t *date_id, Snapshot snapshot, const MapVersion *version,
 	place = kept_place(date_id);
 	kept_drop(place);
 	MemoryContextSetParent(context, TopMemoryContext);
-	*place = (KeptMap) {
-		.context = context,
-		.date_id = *date_id,
-		.history_oid = history_oid(),
-		.map = *map,
-		.version.at = version->at,
-		.used = ++uses
-	};
+	*place = (KeptMap){.context = context,
+					   .date_id = *date_id,
+					   .history_oid = history_oid(),
+					   .map = *map,
+					   .version.at = version->at,
+					   .used = ++uses};
 	version_keep(place, version);
 	return &place->map;
 }
@@ -145,7 +143,7 @@ map_load(const pg_uuid_t *date_id, Snapshot snapshot, const MapVersion *version,
 static KeptMap *
 kept_place(const pg_uuid_t *date_id)
 {
-	KeptMap    *place = &kept_maps[0];
+	KeptMap *place = &kept_maps[0];
 
 	for (int i = 0; i < KEPT_MAPS_MAX; i++)
 	{
@@ -161,7 +159,7 @@ kept_place(const pg_uuid_t *date_id)
 static void
 version_keep(KeptMap *kept, const MapVersion *version)
 {
-	Size		bytes = sizeof(FullTransactionId) * version->xid_count;
+	Size			   bytes = sizeof(FullTransactionId) * version->xid_count;
 	FullTransactionId *xids = MemoryContextAlloc(kept->context, bytes + 1);
 
 	memcpy(xids, version->xids, bytes);
@@ -177,7 +175,7 @@ kept_drop(KeptMap *kept)
 {
 	if (kept->context != NULL)
 		MemoryContextDelete(kept->context);
-	*kept = (KeptMap) {0};
+	*kept = (KeptMap){0};
 }
 
 static Oid

@@ -17,8 +17,8 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-#define SINCE_HOURS_MAX 24		/* history is purged, but never that soon */
-#define SHOWN_BYTES_MAX 100		/* of what is no version, in the error */
+#define SINCE_HOURS_MAX 24	/* history is purged, but never that soon */
+#define SHOWN_BYTES_MAX 100 /* of what is no version, in the error */
 #define BITS_PER_SEAT 2
 #define SEATS_PER_BYTE (BITS_PER_BYTE / BITS_PER_SEAT)
 
@@ -39,17 +39,15 @@ static SavedPlan find_changes = PLAN(
 	" ORDER BY s.\"row\", s.col LIMIT $5",
 	UUIDOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID);
 
-static const char *const state_names[] = {
-	[SEAT_FREE] = "free",
-	[SEAT_PENDING] = "pending",
-	[SEAT_SOLD] = "sold",
-	[SEAT_BLOCKED] = "blocked"
-};
+static const char *const state_names[] = {[SEAT_FREE] = "free",
+										  [SEAT_PENDING] = "pending",
+										  [SEAT_SOLD] = "sold",
+										  [SEAT_BLOCKED] = "blocked"};
 
-static bytea *pack_states(const SeatMap *map, TimestampTz now);
+static bytea		*pack_states(const SeatMap *map, TimestampTz now);
 static NullableDatum version_now(const pg_uuid_t *date_id, TimestampTz now);
-static bool changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since,
-						 TimestampTz now);
+static bool			 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since,
+								  TimestampTz now);
 static bool changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int count,
 						   TimestampTz since, TimestampTz now);
 static bool changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids,
@@ -60,20 +58,22 @@ Datum
 concert_seat_map_packed(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id"};
-	TimestampTz now = GetCurrentStatementStartTimestamp();
-	const pg_uuid_t *date_id;
-	const SeatMap *map;
-	Datum		answer;
+	TimestampTz				 now = GetCurrentStatementStartTimestamp();
+	const pg_uuid_t			*date_id;
+	const SeatMap			*map;
+	Datum					 answer;
 
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
 	plan_begin();
 	map = seatmap_get(date_id, GetActiveSnapshot());
-	answer = answer_row(fcinfo, (NullableDatum[]){
-		version_now(date_id, now),
-		text_value(psprintf("%016llx", (unsigned long long) map->layout)),
-		value(Int32GetDatum(map->count)),
-		value(PointerGetDatum(pack_states(map, now)))}, 4);
+	answer = answer_row(
+		fcinfo,
+		(NullableDatum[]){version_now(date_id, now),
+						  text_value(psprintf("%016llx", (unsigned long long) map->layout)),
+						  value(Int32GetDatum(map->count)),
+						  value(PointerGetDatum(pack_states(map, now)))},
+		4);
 	answer = SPI_datumTransfer(answer, false, -1);
 	plan_end();
 	PG_RETURN_DATUM(answer);
@@ -83,9 +83,9 @@ concert_seat_map_packed(PG_FUNCTION_ARGS)
 static bytea *
 pack_states(const SeatMap *map, TimestampTz now)
 {
-	int			bytes = (map->count + SEATS_PER_BYTE - 1) / SEATS_PER_BYTE;
-	bytea	   *packed = palloc0(VARHDRSZ + bytes);
-	uint8	   *states = (uint8 *) VARDATA(packed);
+	int	   bytes = (map->count + SEATS_PER_BYTE - 1) / SEATS_PER_BYTE;
+	bytea *packed = palloc0(VARHDRSZ + bytes);
+	uint8 *states = (uint8 *) VARDATA(packed);
 
 	SET_VARSIZE(packed, VARHDRSZ + bytes);
 	for (int i = 0; i < map->count; i++)
@@ -98,8 +98,8 @@ pack_states(const SeatMap *map, TimestampTz now)
 static NullableDatum
 version_now(const pg_uuid_t *date_id, TimestampTz now)
 {
-	Snapshot	snapshot = GetActiveSnapshot();
-	MapVersion	version;
+	Snapshot   snapshot = GetActiveSnapshot();
+	MapVersion version;
 
 	if (mapacts_has_own(date_id, snapshot))
 		return null_value();
@@ -111,13 +111,13 @@ Datum
 concert_seat_map_changes(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"concert_date_id", "since_version"};
-	TimestampTz now = GetCurrentStatementStartTimestamp();
-	const pg_uuid_t *date_id;
-	char	   *given;
-	MapVersion	since;
-	Json		seats = {0};
-	NullableDatum columns[] = {value(BoolGetDatum(true)), null_value(), null_value()};
-	Datum		answer;
+	TimestampTz				 now = GetCurrentStatementStartTimestamp();
+	const pg_uuid_t			*date_id;
+	char					*given;
+	MapVersion				 since;
+	Json					 seats = {0};
+	NullableDatum			 columns[] = {value(BoolGetDatum(true)), null_value(), null_value()};
+	Datum					 answer;
 
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
@@ -147,16 +147,16 @@ static bool
 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
 {
 	const SeatMap *map;
-	pg_uuid_t  *seat_ids;
-	int			count;
-	bool		is_told;
+	pg_uuid_t	  *seat_ids;
+	int			   count;
+	bool		   is_told;
 
 	if (!mapacts_since(date_id, since, GetActiveSnapshot(), &seat_ids, &count))
 		return false;
 	json_begin_array(out);
 	map = seatmap_get_kept(date_id, GetActiveSnapshot());
-	is_told = map != NULL ? changes_of_map(out, map, seat_ids, count, since->at, now) :
-		changes_by_statement(out, date_id, seat_ids, count, since->at, now);
+	is_told = map != NULL ? changes_of_map(out, map, seat_ids, count, since->at, now)
+						  : changes_by_statement(out, date_id, seat_ids, count, since->at, now);
 	json_end_array(out);
 	return is_told;
 }
@@ -196,19 +196,18 @@ static bool
 changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids, int count,
 					 TimestampTz since, TimestampTz now)
 {
-	int			rows = plan_read_at(&find_changes,
-									PLAN_ARGS(uuid_value(date_id),
-											  uuid_array_value(seat_ids, count),
-											  value(TimestampTzGetDatum(Min(since, now))),
-											  value(TimestampTzGetDatum(Max(since, now))),
-											  value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
-									GetActiveSnapshot());
+	int rows = plan_read_at(&find_changes,
+							PLAN_ARGS(uuid_value(date_id), uuid_array_value(seat_ids, count),
+									  value(TimestampTzGetDatum(Min(since, now))),
+									  value(TimestampTzGetDatum(Max(since, now))),
+									  value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
+							GetActiveSnapshot());
 
 	if (rows > MAP_CHANGES_MAX)
 		return false;
 	for (int row = 0; row < rows; row++)
 	{
-		pg_uuid_t	seat_id = plan_uuid(row, 0);
+		pg_uuid_t seat_id = plan_uuid(row, 0);
 
 		if (plan_bool(row, 4))
 			return false;

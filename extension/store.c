@@ -7,12 +7,12 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
-static SavedPlan find_date = PLAN(
-	"SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
-	" d.admission = 'required', d.orphan_rule, d.orphan_relax_fill_percent, d.starts_at,"
-	" d.orphan_relax_hours"
-	" FROM concert.concert_date AS d WHERE d.id = $1 AND d.deleted_at IS NULL",
-	UUIDOID);
+static SavedPlan find_date =
+	PLAN("SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
+		 " d.admission = 'required', d.orphan_rule, d.orphan_relax_fill_percent, d.starts_at,"
+		 " d.orphan_relax_hours"
+		 " FROM concert.concert_date AS d WHERE d.id = $1 AND d.deleted_at IS NULL",
+		 UUIDOID);
 
 static SavedPlan find_seats = PLAN(
 	"SELECT asked.n::integer - 1, s.concert_date_id, s.blocked_reason IS NOT NULL,"
@@ -29,28 +29,38 @@ static SavedPlan find_seats = PLAN(
 
 enum
 {
-	COLUMN_ASKED, COLUMN_DATE, COLUMN_BLOCKED, COLUMN_BLOCKED_UNTIL, COLUMN_PRICE, COLUMN_CURRENCY,
-	COLUMN_BOOKING, COLUMN_PENDING, COLUMN_EXPIRES, COLUMN_FENCE, COLUMN_FENCE_USER, COLUMN_SECTION,
+	COLUMN_ASKED,
+	COLUMN_DATE,
+	COLUMN_BLOCKED,
+	COLUMN_BLOCKED_UNTIL,
+	COLUMN_PRICE,
+	COLUMN_CURRENCY,
+	COLUMN_BOOKING,
+	COLUMN_PENDING,
+	COLUMN_EXPIRES,
+	COLUMN_FENCE,
+	COLUMN_FENCE_USER,
+	COLUMN_SECTION,
 	COLUMN_ROW
 };
 
-static SavedPlan find_concession = PLAN(
-	"SELECT price FROM concert.concession"
-	" WHERE section_id = $1 AND name = $2 AND deleted_at IS NULL",
-	UUIDOID, TEXTOID);
+static SavedPlan find_concession =
+	PLAN("SELECT price FROM concert.concession"
+		 " WHERE section_id = $1 AND name = $2 AND deleted_at IS NULL",
+		 UUIDOID, TEXTOID);
 
-static SavedPlan count_users_seats = PLAN(
-	"SELECT count(*) FROM concert.reservation"
-	" WHERE user_id = $1 AND concert_date_id = $2 AND deleted_at IS NULL"
-	" AND (status = 'confirmed' OR expires_at > $3)",
-	UUIDOID, UUIDOID, TIMESTAMPTZOID);
+static SavedPlan count_users_seats =
+	PLAN("SELECT count(*) FROM concert.reservation"
+		 " WHERE user_id = $1 AND concert_date_id = $2 AND deleted_at IS NULL"
+		 " AND (status = 'confirmed' OR expires_at > $3)",
+		 UUIDOID, UUIDOID, TIMESTAMPTZOID);
 
 static SavedPlan insert_reservation = PLAN(
 	"INSERT INTO concert.reservation (id, booking_id, concert_date_id, seat_id, user_id, status,"
 	" price, currency, fence, created_at, expires_at, expires_at_max, resolved_at, deleted_at,"
 	" concession) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, INT8OID, TEXTOID, INT8OID,
-	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID);
+	UUIDOID, UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID);
 
 static OrphanRule
 store_orphan_rule(const char *word)
@@ -83,7 +93,7 @@ store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 static SeatRow
 seat_from_row(int row, const pg_uuid_t *id)
 {
-	SeatRow		seat = {
+	SeatRow seat = {
 		.id = *id,
 		.found = true,
 		.date_id = plan_uuid(row, COLUMN_DATE),
@@ -117,8 +127,8 @@ seat_forget_row(SeatRow *seat, const pg_uuid_t *date_id)
 static void
 store_spi_seats(SeatRow *seats, int count)
 {
-	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * count);
-	int			rows;
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * count);
+	int		   rows;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -128,9 +138,9 @@ store_spi_seats(SeatRow *seats, int count)
 	rows = plan_read(&find_seats, PLAN_ARGS(uuid_array_value(ids, count)));
 	for (int row = 0; row < rows; row++)
 	{
-		int			asked = plan_int32(row, COLUMN_ASKED);
+		int asked = plan_int32(row, COLUMN_ASKED);
 
-		bool		is_in_doubt = seats[asked].is_in_doubt;
+		bool is_in_doubt = seats[asked].is_in_doubt;
 
 		seats[asked] = seat_from_row(row, &ids[asked]);
 		seats[asked].is_in_doubt = is_in_doubt;
@@ -140,7 +150,7 @@ store_spi_seats(SeatRow *seats, int count)
 void
 store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 {
-	pg_uuid_t	date_id = seats[0].date_id;
+	pg_uuid_t date_id = seats[0].date_id;
 
 	if (store_goes_direct())
 	{
@@ -168,8 +178,8 @@ store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, Times
 {
 	if (store_goes_direct())
 		return store_direct_count_user_seats(user_id, date_id, now);
-	plan_read(&count_users_seats, PLAN_ARGS(uuid_value(user_id), uuid_value(date_id),
-											value(TimestampTzGetDatum(now))));
+	plan_read(&count_users_seats,
+			  PLAN_ARGS(uuid_value(user_id), uuid_value(date_id), value(TimestampTzGetDatum(now))));
 	return (int) plan_int64(0, 0);
 }
 
@@ -189,10 +199,12 @@ store_raise_kept_out(const pg_uuid_t *seat_id)
 {
 	SPI_freeplan(insert_reservation.saved);
 	insert_reservation.saved = NULL;
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("could not reserve seat \"%s\": a trigger or rule of table \"reservation\" kept its row out",
-					uuid_text(seat_id))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+		 errmsg(
+			 "could not reserve seat \"%s\": a trigger or rule of table \"reservation\" kept its row out",
+			 uuid_text(seat_id))));
 }
 
 void
@@ -200,13 +212,13 @@ store_insert_reservations(const Booking *booking, TimestampTz now)
 {
 	for (int i = 0; i < booking->count; i++)
 	{
-		const Reservation *reservation = &booking->reservations[i];
+		const Reservation	*reservation = &booking->reservations[i];
 		const NullableDatum *columns = PLAN_ARGS(
 			uuid_value(&reservation->id), uuid_value(&booking->id), uuid_value(&booking->date_id),
-			uuid_value(&reservation->seat_id), uuid_value(&booking->user_id),
-			text_value("pending"), value(Int64GetDatum(reservation->price)),
-			text_value(booking->currency), value(Int64GetDatum(reservation->fence)),
-			value(TimestampTzGetDatum(now)), value(TimestampTzGetDatum(booking->expires_at)),
+			uuid_value(&reservation->seat_id), uuid_value(&booking->user_id), text_value("pending"),
+			value(Int64GetDatum(reservation->price)), text_value(booking->currency),
+			value(Int64GetDatum(reservation->fence)), value(TimestampTzGetDatum(now)),
+			value(TimestampTzGetDatum(booking->expires_at)),
 			value(TimestampTzGetDatum(booking->expires_at_max)), null_value(), null_value(),
 			text_value(reservation->concession));
 

@@ -31,27 +31,27 @@ typedef struct DateRules
 	bool		admission_required;
 	OrphanRule	orphan_rule;
 	int			orphan_relax_fill_percent;
-	TimestampTz orphan_relaxed_at;	/* from then on the rule does not hold */
+	TimestampTz orphan_relaxed_at; /* from then on the rule does not hold */
 } DateRules;
 
 /* One seat as it stands. */
 typedef struct SeatRow
 {
 	pg_uuid_t	id;
-	bool		found;			/* it and its section live; without it nothing below is set */
+	bool		found; /* it and its section live; without it nothing below is set */
 	pg_uuid_t	date_id;
 	pg_uuid_t	section_id;
 	int			row;
-	bool		is_blocked;		/* blocked_until: DT_NOEND when it has no end */
+	bool		is_blocked; /* blocked_until: DT_NOEND when it has no end */
 	TimestampTz blocked_until;
 	int64		price;
 	char		currency[4];
-	bool		has_live;		/* a live reservation, expired or not */
+	bool		has_live; /* a live reservation, expired or not */
 	bool		is_pending;
-	bool		is_in_doubt;	/* another open transaction is making or ending one */
+	bool		is_in_doubt; /* another open transaction is making or ending one */
 	pg_uuid_t	booking_id;
 	TimestampTz expires_at;
-	int64		newest_fence;	/* 0: never reserved */
+	int64		newest_fence; /* 0: never reserved */
 	pg_uuid_t	newest_user_id;
 } SeatRow;
 
@@ -74,12 +74,11 @@ typedef enum StoreLook
 extern void store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look);
 
 /* The price of a section's live concession; false when there is none of that name. */
-extern bool store_read_concession(const pg_uuid_t *section_id, const char *name,
-								  int64 *ret_price);
+extern bool store_read_concession(const pg_uuid_t *section_id, const char *name, int64 *ret_price);
 
 /* The seats of the date that the user holds or has at the time now. */
-extern int	store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,
-								   TimestampTz now);
+extern int store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id,
+								  TimestampTz now);
 
 /*
  * Keeps whoever changes the ids of very many seats at once (guard.h) from going on until this
@@ -90,4 +89,4 @@ extern bool store_share_ids(void);
 /* One pending reservation for each of the booking's. */
 extern void store_insert_reservations(const Booking *booking, TimestampTz now);
 
-#endif							/* CONCERT_STORE_H */
+#endif /* CONCERT_STORE_H */

@@ -21,25 +21,45 @@
 /* Columns of the tables, as their install pieces have them. */
 enum
 {
-	DATE_STARTS = 3, DATE_SALE_OPENS = 5, DATE_SALE_CLOSES, DATE_PENDING_SECONDS,
-	DATE_SEATS_PER_USER, DATE_ADMISSION, DATE_DELETED = 15, DATE_ORPHAN_RULE,
-	DATE_ORPHAN_RELAX_FILL, DATE_ORPHAN_RELAX_HOURS
+	DATE_STARTS = 3,
+	DATE_SALE_OPENS = 5,
+	DATE_SALE_CLOSES,
+	DATE_PENDING_SECONDS,
+	DATE_SEATS_PER_USER,
+	DATE_ADMISSION,
+	DATE_DELETED = 15,
+	DATE_ORPHAN_RULE,
+	DATE_ORPHAN_RELAX_FILL,
+	DATE_ORPHAN_RELAX_HOURS
 };
 
 enum
 {
-	SECTION_PRICE = 5, SECTION_CURRENCY, SECTION_DELETED = 8
+	SECTION_PRICE = 5,
+	SECTION_CURRENCY,
+	SECTION_DELETED = 8
 };
 
 enum
 {
-	SEAT_DATE = 2, SEAT_SECTION, SEAT_ROW, SEAT_BLOCKED_REASON = 7, SEAT_BLOCKED_UNTIL, SEAT_DELETED = 10
+	SEAT_DATE = 2,
+	SEAT_SECTION,
+	SEAT_ROW,
+	SEAT_BLOCKED_REASON = 7,
+	SEAT_BLOCKED_UNTIL,
+	SEAT_DELETED = 10
 };
 
 enum
 {
-	RESERVATION_BOOKING = 2, RESERVATION_DATE, RESERVATION_SEAT, RESERVATION_USER, RESERVATION_STATUS,
-	RESERVATION_FENCE = 9, RESERVATION_EXPIRES = 11, RESERVATION_DELETED = 14
+	RESERVATION_BOOKING = 2,
+	RESERVATION_DATE,
+	RESERVATION_SEAT,
+	RESERVATION_USER,
+	RESERVATION_STATUS,
+	RESERVATION_FENCE = 9,
+	RESERVATION_EXPIRES = 11,
+	RESERVATION_DELETED = 14
 };
 
 enum
@@ -52,7 +72,7 @@ static bool
 row_find(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const pg_uuid_t *id,
 		 int deleted_column)
 {
-	Datum		key = UUIDPGetDatum(id);
+	Datum key = UUIDPGetDatum(id);
 
 	direct_scan_begin(ret_scan, index, snapshot, &key, 1);
 	return direct_scan_next(ret_scan, ForwardScanDirection) &&
@@ -71,9 +91,9 @@ store_goes_direct(void)
 static bool
 date_read(const pg_uuid_t *date_id, DateRules *ret_rules)
 {
-	Snapshot	snapshot = direct_snapshot();
-	DirectScan	scan;
-	bool		lives = row_find(&scan, DIRECT_CONCERT_DATE_ID, snapshot, date_id, DATE_DELETED);
+	Snapshot   snapshot = direct_snapshot();
+	DirectScan scan;
+	bool	   lives = row_find(&scan, DIRECT_CONCERT_DATE_ID, snapshot, date_id, DATE_DELETED);
 
 	if (lives)
 		*ret_rules = (DateRules){
@@ -82,8 +102,9 @@ date_read(const pg_uuid_t *date_id, DateRules *ret_rules)
 			.pending_seconds = direct_int32(&scan, DATE_PENDING_SECONDS),
 			.seats_per_user_max = direct_int32(&scan, DATE_SEATS_PER_USER),
 			.admission_required = direct_text_is(&scan, DATE_ADMISSION, "required"),
-			.orphan_rule = direct_text_is(&scan, DATE_ORPHAN_RULE, "enforce") ? ORPHAN_ENFORCE :
-				direct_text_is(&scan, DATE_ORPHAN_RULE, "warn") ? ORPHAN_WARN : ORPHAN_OFF,
+			.orphan_rule = direct_text_is(&scan, DATE_ORPHAN_RULE, "enforce") ? ORPHAN_ENFORCE
+				: direct_text_is(&scan, DATE_ORPHAN_RULE, "warn")			  ? ORPHAN_WARN
+																			  : ORPHAN_OFF,
 			.orphan_relax_fill_percent = direct_int32(&scan, DATE_ORPHAN_RELAX_FILL),
 			.orphan_relaxed_at = direct_int64(&scan, DATE_STARTS) -
 				direct_int32(&scan, DATE_ORPHAN_RELAX_HOURS) * USECS_PER_HOUR,
@@ -99,13 +120,13 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 {
 	static struct
 	{
-		bool		is_set;
-		uint64		generation;
-		pg_uuid_t	id;
-		DateRules	rules;
-	}			kept[DATES_KEPT_MAX];
-	int			place = (int) (lock_name_uuid(date_id) % DATES_KEPT_MAX);
-	uint64		generation = direct_generation(DIRECT_CONCERT_DATE);
+		bool	  is_set;
+		uint64	  generation;
+		pg_uuid_t id;
+		DateRules rules;
+	} kept[DATES_KEPT_MAX];
+	int	   place = (int) (lock_name_uuid(date_id) % DATES_KEPT_MAX);
+	uint64 generation = direct_generation(DIRECT_CONCERT_DATE);
 
 	if (!kept[place].is_set || kept[place].generation != generation || IsolationIsSerializable() ||
 		uuid_compare(&kept[place].id, date_id) != 0)
@@ -131,14 +152,14 @@ static void
 seat_read_reservation(SeatRow *seat)
 {
 	SnapshotData dirty;
-	DirectScan	scan;
-	Datum		key = UUIDPGetDatum(&seat->id);
+	DirectScan	 scan;
+	Datum		 key = UUIDPGetDatum(&seat->id);
 
 	InitDirtySnapshot(dirty);
 	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE, &dirty, &key, 1);
 	while (!seat->is_in_doubt && !seat->has_live && direct_scan_next(&scan, BackwardScanDirection))
 	{
-		int64		fence = direct_int64(&scan, RESERVATION_FENCE);
+		int64 fence = direct_int64(&scan, RESERVATION_FENCE);
 
 		if (fence < seat->newest_fence)
 			break;
@@ -159,7 +180,7 @@ seat_read_reservation(SeatRow *seat)
 bool
 store_in_doubt(const pg_uuid_t *seat_id)
 {
-	SeatRow		seat = {.id = *seat_id};
+	SeatRow seat = {.id = *seat_id};
 
 	seat_read_reservation(&seat);
 	return seat.is_in_doubt;
@@ -167,24 +188,24 @@ store_in_doubt(const pg_uuid_t *seat_id)
 
 typedef struct SectionRow
 {
-	bool		is_set;
-	uint64		generation;
-	pg_uuid_t	id;
-	bool		lives;
-	int64		price;
-	char		currency[4];
+	bool	  is_set;
+	uint64	  generation;
+	pg_uuid_t id;
+	bool	  lives;
+	int64	  price;
+	char	  currency[4];
 } SectionRow;
 
 static SectionRow
 section_read(const pg_uuid_t *id, Snapshot snapshot)
 {
-	SectionRow	section = {.id = *id};
-	DirectScan	scan;
+	SectionRow section = {.id = *id};
+	DirectScan scan;
 
 	section.lives = row_find(&scan, DIRECT_SECTION_ID, snapshot, id, SECTION_DELETED);
 	if (section.lives)
 	{
-		bool		isnull;
+		bool isnull;
 
 		section.price = direct_int64(&scan, SECTION_PRICE);
 		text_to_cstring_buffer(DatumGetTextPP(direct_datum(&scan, SECTION_CURRENCY, &isnull)),
@@ -198,13 +219,13 @@ static const SectionRow *
 section_find(const pg_uuid_t *id)
 {
 	static SectionRow kept[SECTIONS_KEPT_MAX];
-	SectionRow *section = &kept[lock_name_uuid(id) % SECTIONS_KEPT_MAX];
-	uint64		generation = direct_generation(DIRECT_SECTION);
+	SectionRow		 *section = &kept[lock_name_uuid(id) % SECTIONS_KEPT_MAX];
+	uint64			  generation = direct_generation(DIRECT_SECTION);
 
 	if (!section->is_set || section->generation != generation || IsolationIsSerializable() ||
 		uuid_compare(&section->id, id) != 0)
 	{
-		Snapshot	snapshot = direct_snapshot();
+		Snapshot snapshot = direct_snapshot();
 
 		section->is_set = false;
 		*section = section_read(id, snapshot);
@@ -219,8 +240,8 @@ section_find(const pg_uuid_t *id)
 static bool
 seat_read_row(SeatRow *seat, Snapshot snapshot)
 {
-	DirectScan	scan;
-	bool		lives = row_find(&scan, DIRECT_SEAT_ID, snapshot, &seat->id, SEAT_DELETED);
+	DirectScan scan;
+	bool	   lives = row_find(&scan, DIRECT_SEAT_ID, snapshot, &seat->id, SEAT_DELETED);
 
 	if (lives)
 	{
@@ -228,8 +249,9 @@ seat_read_row(SeatRow *seat, Snapshot snapshot)
 		seat->section_id = direct_uuid(&scan, SEAT_SECTION);
 		seat->row = direct_int32(&scan, SEAT_ROW);
 		seat->is_blocked = !direct_is_null(&scan, SEAT_BLOCKED_REASON);
-		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL) ? DT_NOEND :
-			direct_int64(&scan, SEAT_BLOCKED_UNTIL);
+		seat->blocked_until = direct_is_null(&scan, SEAT_BLOCKED_UNTIL)
+			? DT_NOEND
+			: direct_int64(&scan, SEAT_BLOCKED_UNTIL);
 	}
 	direct_scan_end(&scan);
 	return lives;
@@ -263,7 +285,7 @@ seat_read(SeatRow *seat, Snapshot snapshot, TimestampTz now, StoreLook look)
 void
 store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 {
-	Snapshot	snapshot = direct_snapshot();
+	Snapshot snapshot = direct_snapshot();
 
 	for (int i = 0; i < count; i++)
 		seat_read(&seats[i], snapshot, now, look);
@@ -273,10 +295,10 @@ store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 bool
 store_direct_concession(const pg_uuid_t *section_id, const char *name, int64 *ret_price)
 {
-	Snapshot	snapshot = direct_snapshot();
-	Datum		keys[] = {UUIDPGetDatum(section_id), CStringGetTextDatum(name)};
-	DirectScan	scan;
-	bool		found;
+	Snapshot   snapshot = direct_snapshot();
+	Datum	   keys[] = {UUIDPGetDatum(section_id), CStringGetTextDatum(name)};
+	DirectScan scan;
+	bool	   found;
 
 	direct_scan_begin(&scan, DIRECT_CONCESSION_LIVE_NAME, snapshot, keys, lengthof(keys));
 	found = direct_scan_next(&scan, ForwardScanDirection);
@@ -290,10 +312,10 @@ store_direct_concession(const pg_uuid_t *section_id, const char *name, int64 *re
 int
 store_direct_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *date_id, TimestampTz now)
 {
-	Snapshot	snapshot = direct_snapshot();
-	Datum		keys[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(date_id)};
-	DirectScan	scan;
-	int			count = 0;
+	Snapshot   snapshot = direct_snapshot();
+	Datum	   keys[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(date_id)};
+	DirectScan scan;
+	int		   count = 0;
 
 	direct_scan_begin(&scan, DIRECT_RESERVATION_USER_DATE, snapshot, keys, lengthof(keys));
 	while (direct_scan_next(&scan, ForwardScanDirection))

@@ -21,4 +21,4 @@ extern int	store_direct_count_user_seats(const pg_uuid_t *user_id, const pg_uuid
  */
 extern bool store_in_doubt(const pg_uuid_t *seat_id);
 
-#endif							/* CONCERT_STORE_DIRECT_H */
+#endif /* CONCERT_STORE_DIRECT_H */

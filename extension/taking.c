@@ -102,7 +102,7 @@ taking_judge_seat(SeatChoice *seat, const Taking *taking)
 static void
 seat_read_concession(SeatChoice *seat)
 {
-	SeatRow    *row = &seat->row;
+	SeatRow *row = &seat->row;
 
 	if (seat->concession != NULL &&
 		!store_read_concession(&row->section_id, seat->concession, &row->price))
@@ -113,8 +113,8 @@ seat_read_concession(SeatChoice *seat)
 bool
 taking_probe(Taking *taking, StoreLook look)
 {
-	SeatRow    *rows = palloc(sizeof(SeatRow) * taking->count);
-	bool		all = true;
+	SeatRow *rows = palloc(sizeof(SeatRow) * taking->count);
+	bool	 all = true;
 
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -143,7 +143,7 @@ taking_probe(Taking *taking, StoreLook look)
 static bool
 taking_lock(Taking *taking)
 {
-	bool		all = true;
+	bool all = true;
 
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -200,7 +200,7 @@ seat_expired_is_locked(const SeatChoice *seat)
 static bool
 taking_probe_locked(Taking *taking)
 {
-	bool		all = taking_probe(taking, STORE_WHOLE);
+	bool all = taking_probe(taking, STORE_WHOLE);
 
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -227,16 +227,16 @@ taking_one_currency(const Taking *taking)
 bool
 taking_over_limit(const Taking *taking)
 {
-	return store_count_user_seats(&taking->user_id, &taking->date_id, taking->now) +
-		taking->count > taking->rules.seats_per_user_max;
+	return store_count_user_seats(&taking->user_id, &taking->date_id, taking->now) + taking->count >
+		taking->rules.seats_per_user_max;
 }
 
 /* The first seat's reason in the caller's order; 'busy' only when nothing is final. */
 static Reason
 taking_seats_reason(const Taking *taking)
 {
-	Reason		reason = REASON_BUSY;
-	int			first = INT_MAX;
+	Reason reason = REASON_BUSY;
+	int	   first = INT_MAX;
 
 	for (int i = 0; i < taking->count; i++)
 	{
@@ -258,7 +258,7 @@ taking_seats_reason(const Taking *taking)
 static Reason
 taking_judge_locked(Taking *taking, bool waited)
 {
-	Reason		reason = waited ? taking_judge_date(taking) : taking_judge_rules(taking);
+	Reason reason = waited ? taking_judge_date(taking) : taking_judge_rules(taking);
 
 	if (reason != REASON_NONE)
 		return reason;
@@ -274,9 +274,9 @@ taking_judge_locked(Taking *taking, bool waited)
 Reason
 taking_decide(Taking *taking)
 {
-	Reason		reason = taking_judge_date(taking);
-	bool		waited = false;
-	bool		all_free;
+	Reason reason = taking_judge_date(taking);
+	bool   waited = false;
+	bool   all_free;
 
 	if (reason != REASON_NONE)
 		return reason;
@@ -296,8 +296,8 @@ taking_decide(Taking *taking)
 static void
 taking_retire_expired(const Taking *taking)
 {
-	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * taking->count);
-	int			count = 0;
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * taking->count);
+	int		   count = 0;
 
 	for (int i = 0; i < taking->count; i++)
 		if (taking->seats[i].has_expired)
@@ -309,7 +309,7 @@ taking_retire_expired(const Taking *taking)
 static Booking
 taking_make_booking(const Taking *taking)
 {
-	Booking		booking = {
+	Booking booking = {
 		.id = uuid7_next(),
 		.date_id = taking->date_id,
 		.user_id = taking->user_id,
@@ -323,14 +323,15 @@ taking_make_booking(const Taking *taking)
 	{
 		const SeatRow *row = &taking->seats[i].row;
 
-		booking_add(&booking, (Reservation){
-			.id = uuid7_next(),
-			.seat_id = row->id,
-			.price = row->price,
-			.concession = taking->seats[i].concession,
-			.fence = taking->fence != 0 ? taking->fence : row->newest_fence + 1,
-			.leaves_orphan = taking->seats[i].leaves_orphan,
-		});
+		booking_add(&booking,
+					(Reservation){
+						.id = uuid7_next(),
+						.seat_id = row->id,
+						.price = row->price,
+						.concession = taking->seats[i].concession,
+						.fence = taking->fence != 0 ? taking->fence : row->newest_fence + 1,
+						.leaves_orphan = taking->seats[i].leaves_orphan,
+					});
 	}
 	return booking;
 }
@@ -338,7 +339,7 @@ taking_make_booking(const Taking *taking)
 Booking
 taking_take(Taking *taking)
 {
-	Booking		booking = taking_make_booking(taking);
+	Booking booking = taking_make_booking(taking);
 
 	taking_retire_expired(taking);
 	store_insert_reservations(&booking, taking->now);
@@ -384,7 +385,7 @@ taking_add_refused(Json *json, const Taking *taking)
 Datum
 taking_seats_jsonb(const Taking *taking, Reason reason, const Booking *booking)
 {
-	Json		seats = {0};
+	Json seats = {0};
 
 	if (reason == REASON_NONE)
 		booking_add_seats(&seats, booking, taking->now);

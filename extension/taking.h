@@ -17,16 +17,16 @@
 /* One seat that is asked for. */
 typedef struct SeatChoice
 {
-	SeatRow		row;
-	int			asked;			/* its place in the caller's list */
-	const char *concession;		/* the name of the price that is asked for; NULL: the full one */
-	Reason		reason;			/* why it is refused */
-	bool		has_expired;	/* a pending reservation whose time is over */
-	bool		seat_locked;
-	bool		booking_locked;
-	pg_uuid_t	locked_booking_id;
-	bool		leaves_orphan;	/* it or its neighbours, without need; and what would not: */
-	int			alternative_count;
+	SeatRow			 row;
+	int				 asked;		  /* its place in the caller's list */
+	const char		*concession;  /* the name of the price that is asked for; NULL: the full one */
+	Reason			 reason;	  /* why it is refused */
+	bool			 has_expired; /* a pending reservation whose time is over */
+	bool			 seat_locked;
+	bool			 booking_locked;
+	pg_uuid_t		 locked_booking_id;
+	bool			 leaves_orphan; /* it or its neighbours, without need; and what would not: */
+	int				 alternative_count;
 	const pg_uuid_t *alternative;
 } SeatChoice;
 
@@ -35,14 +35,14 @@ typedef struct Taking
 {
 	pg_uuid_t	date_id;
 	pg_uuid_t	user_id;
-	const char *pass;			/* may be NULL */
-	int64		fence;			/* 0: none given */
-	int			pending_seconds;	/* 0: the date's */
-	const char *correlation_id; /* may be NULL */
+	const char *pass;			 /* may be NULL */
+	int64		fence;			 /* 0: none given */
+	int			pending_seconds; /* 0: the date's */
+	const char *correlation_id;	 /* may be NULL */
 	int			count;
-	SeatChoice *seats;			/* in id order */
+	SeatChoice *seats; /* in id order */
 	DateRules	rules;
-	TimestampTz now;			/* what all is judged at */
+	TimestampTz now; /* what all is judged at */
 } Taking;
 
 /* Sets the seats that are asked for, in the caller's order; ids are all different. */
@@ -52,7 +52,7 @@ extern void taking_set_seats(Taking *taking, const pg_uuid_t *ids, int count);
 extern void taking_set_concessions(Taking *taking, char *const *names);
 
 /* Cuts what the caller asked for to what is allowed; NULL is 0, the date's own. Raises nothing. */
-extern int	taking_pending_seconds(NullableDatum argument);
+extern int taking_pending_seconds(NullableDatum argument);
 
 /*
  * Judges the rules of the sale, then every seat, and takes their locks. REASON_NONE: the seats
@@ -71,10 +71,10 @@ extern Reason taking_judge_date(Taking *taking);
  * The judgements that make up the decision, one by one, for explaining it: all seats read and
  * judged, one seat as it was read, and what concerns the seats together. They lock nothing.
  */
-extern bool taking_probe(Taking *taking, StoreLook look);
+extern bool	  taking_probe(Taking *taking, StoreLook look);
 extern Reason taking_judge_seat(SeatChoice *seat, const Taking *taking);
-extern bool taking_one_currency(const Taking *taking);
-extern bool taking_over_limit(const Taking *taking);
+extern bool	  taking_one_currency(const Taking *taking);
+extern bool	  taking_over_limit(const Taking *taking);
 
 /* After REASON_NONE: retires expired pendings, makes the booking, tells it. */
 extern Booking taking_take(Taking *taking);
@@ -85,4 +85,4 @@ extern Booking taking_take(Taking *taking);
  */
 extern Datum taking_seats_jsonb(const Taking *taking, Reason reason, const Booking *booking);
 
-#endif							/* CONCERT_TAKING_H */
+#endif /* CONCERT_TAKING_H */

@@ -32,27 +32,27 @@ typedef enum TokenKind
 
 typedef struct Token
 {
-	uint8_t		kind;			/* TokenKind */
-	uint8_t		key_id;
-	uint8_t		class;			/* of admission; 0 is the general public */
-	uint8_t		date_id[TOKEN_UUID_BYTES];
-	uint8_t		user_id[TOKEN_UUID_BYTES];
-	uint64_t	number;			/* in the waiting room */
-	int64_t		issued_seconds; /* Unix time, by the database's clock for a pass */
-	int64_t		expires_seconds;	/* Unix time; 0 for a place, which never expires */
+	uint8_t kind; /* TokenKind */
+	uint8_t key_id;
+	uint8_t class; /* of admission; 0 is the general public */
+	uint8_t	 date_id[TOKEN_UUID_BYTES];
+	uint8_t	 user_id[TOKEN_UUID_BYTES];
+	uint64_t number;		  /* in the waiting room */
+	int64_t	 issued_seconds;  /* Unix time, by the database's clock for a pass */
+	int64_t	 expires_seconds; /* Unix time; 0 for a place, which never expires */
 } Token;
 
 typedef struct TokenKey
 {
-	uint8_t		id;
-	uint8_t		bytes[TOKEN_KEY_BYTES];
+	uint8_t id;
+	uint8_t bytes[TOKEN_KEY_BYTES];
 } TokenKey;
 
 /* The keys of one file: the first signs, all verify. */
 typedef struct TokenKeys
 {
-	int			count;
-	TokenKey	key[TOKEN_KEYS_MAX];
+	int		 count;
+	TokenKey key[TOKEN_KEYS_MAX];
 } TokenKeys;
 
 static inline void
@@ -65,7 +65,7 @@ token_put64(uint8_t *at, uint64_t value)
 static inline uint64_t
 token_get64(const uint8_t *at)
 {
-	uint64_t	value = 0;
+	uint64_t value = 0;
 
 	for (int i = 0; i < 8; i++)
 		value = value << 8 | at[i];
@@ -103,11 +103,10 @@ token_decode_payload(const uint8_t payload[TOKEN_PAYLOAD_BYTES], Token *ret_toke
 static inline void
 token_to_text(const uint8_t bytes[TOKEN_BYTES], char ret_text[TOKEN_TEXT_CHARS + 1])
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint32_t	bits = 0;
-	int			held = 0;
-	int			n = 0;
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint32_t		  bits = 0;
+	int				  held = 0;
+	int				  n = 0;
 
 	for (int i = 0; i < TOKEN_BYTES; i++)
 	{
@@ -136,15 +135,15 @@ token_digit(char c)
 static inline bool
 token_from_text(const char *text, size_t length, uint8_t ret_bytes[TOKEN_BYTES])
 {
-	uint32_t	bits = 0;
-	int			held = 0;
-	int			n = 0;
+	uint32_t bits = 0;
+	int		 held = 0;
+	int		 n = 0;
 
 	if (length != TOKEN_TEXT_CHARS)
 		return false;
 	for (size_t i = 0; i < length; i++)
 	{
-		int			digit = token_digit(text[i]);
+		int digit = token_digit(text[i]);
 
 		if (digit < 0)
 			return false;
@@ -182,8 +181,8 @@ token_hex_digit(char c)
 static inline bool
 token_parse_key(const char *line, size_t length, TokenKey *ret_key)
 {
-	size_t		at = 0;
-	int			id = 0;
+	size_t at = 0;
+	int	   id = 0;
 
 	while (at < length && line[at] >= '0' && line[at] <= '9' && id <= UINT8_MAX)
 		id = id * 10 + (line[at++] - '0');
@@ -194,8 +193,8 @@ token_parse_key(const char *line, size_t length, TokenKey *ret_key)
 		return false;
 	for (int i = 0; i < TOKEN_KEY_BYTES; i++)
 	{
-		int			high = token_hex_digit(line[at + 2 * (size_t) i]);
-		int			low = token_hex_digit(line[at + 2 * (size_t) i + 1]);
+		int high = token_hex_digit(line[at + 2 * (size_t) i]);
+		int low = token_hex_digit(line[at + 2 * (size_t) i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;
@@ -213,8 +212,8 @@ token_parse_key(const char *line, size_t length, TokenKey *ret_key)
 static inline int
 token_parse_keys(const char *text, size_t length, TokenKeys *ret_keys)
 {
-	TokenKeys	keys = {0};
-	int			line_number = 0;
+	TokenKeys keys = {0};
+	int		  line_number = 0;
 
 	for (size_t at = 0; at < length;)
 	{
@@ -240,4 +239,4 @@ token_parse_keys(const char *text, size_t length, TokenKeys *ret_keys)
 	return 0;
 }
 
-#endif							/* CONCERT_TOKEN_FORMAT_H */
+#endif /* CONCERT_TOKEN_FORMAT_H */

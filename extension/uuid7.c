@@ -12,16 +12,16 @@
 #define RANDOM_BYTES 8
 #define POOL_IDS 64
 #define NS_PER_MS INT64CONST(1000000)
-#define NS_PER_STEP (NS_PER_MS / 4096 + 1)	/* the least that 12 bits of fraction can show */
+#define NS_PER_STEP (NS_PER_MS / 4096 + 1) /* the least that 12 bits of fraction can show */
 
 PG_FUNCTION_INFO_V1(concert_uuid7);
 
 static int64
 uuid7_now_ns(void)
 {
-	static int64 last_ns = 0;
+	static int64	last_ns = 0;
 	struct timespec now;
-	int64		now_ns;
+	int64			now_ns;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	now_ns = (int64) now.tv_sec * INT64CONST(1000000000) + now.tv_nsec;
@@ -34,14 +34,13 @@ static void
 uuid7_random(unsigned char *ret_bytes)
 {
 	static unsigned char pool[RANDOM_BYTES * POOL_IDS];
-	static int	left = 0;
+	static int			 left = 0;
 
 	if (left == 0)
 	{
 		if (!pg_strong_random(pool, sizeof(pool)))
 			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate random values")));
+					(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
 		left = POOL_IDS;
 	}
 	left--;
@@ -51,10 +50,10 @@ uuid7_random(unsigned char *ret_bytes)
 pg_uuid_t
 uuid7_next(void)
 {
-	pg_uuid_t	id;
-	int64		now_ns = uuid7_now_ns();
-	int64		ms = now_ns / NS_PER_MS;
-	int			fraction = (int) (now_ns % NS_PER_MS * 4096 / NS_PER_MS);
+	pg_uuid_t id;
+	int64	  now_ns = uuid7_now_ns();
+	int64	  ms = now_ns / NS_PER_MS;
+	int		  fraction = (int) (now_ns % NS_PER_MS * 4096 / NS_PER_MS);
 
 	uuid7_random(id.data + UUID_LEN - RANDOM_BYTES);
 	for (int i = 0; i < 6; i++)
@@ -68,7 +67,7 @@ uuid7_next(void)
 Datum
 concert_uuid7(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
 
 	*id = uuid7_next();
 	PG_RETURN_UUID_P(id);

@@ -41,9 +41,9 @@ version_of_objects(void)
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
-		Datum		datum = heap_getattr(tuple, Anum_pg_extension_extversion,
-										 RelationGetDescr(extensions), &isnull);
+		bool  isnull;
+		Datum datum = heap_getattr(tuple, Anum_pg_extension_extversion,
+								   RelationGetDescr(extensions), &isnull);
 
 		version = TextDatumGetCString(datum);
 	}
