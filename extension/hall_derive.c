@@ -90,7 +90,7 @@ hall_link(Hall *hall)
 	{
 		const MapSeat *seat = &hall->seats[i];
 		const MapSeat *next = i + 1 < hall->count ? seat + 1 : seat;
-		bool			is_linked = next->row == seat->row && next->col == seat->col + 1 &&
+		bool		   is_linked = next->row == seat->row && next->col == seat->col + 1 &&
 			!hall->sections[seat->section].is_standing &&
 			!hall->sections[next->section].is_standing;
 

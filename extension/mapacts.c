@@ -142,22 +142,21 @@ xid8_array_value(const FullTransactionId *xids, int count)
 
 	for (int i = 0; i < count; i++)
 		elements[i] = FullTransactionIdGetDatum(xids[i]);
-	return value(PointerGetDatum(construct_array(elements, count, XID8OID,
-												 sizeof(FullTransactionId), FLOAT8PASSBYVAL,
-												 TYPALIGN_DOUBLE)));
+	return value(PointerGetDatum(construct_array(
+		elements, count, XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
 }
 
 static bool
 reading_by_statement(Reading *reading)
 {
 	const MapVersion *since = reading->since;
-	int rows = plan_read_at(&find_acts,
-							PLAN_ARGS(uuid_value(reading->date_id),
-									  value(FullTransactionIdGetDatum(since->xmax)),
-									  value(FullTransactionIdGetDatum(reading->below)),
-									  xid8_array_value(since->xids, since->xid_count),
-									  value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
-							reading->snapshot);
+	int				  rows = plan_read_at(&find_acts,
+										  PLAN_ARGS(uuid_value(reading->date_id),
+													value(FullTransactionIdGetDatum(since->xmax)),
+													value(FullTransactionIdGetDatum(reading->below)),
+													xid8_array_value(since->xids, since->xid_count),
+													value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
+										  reading->snapshot);
 
 	for (int row = 0; row < rows; row++)
 		if (!reading_add(reading, plan_time(row, 1), plan_is_null(row, 2), plan_datum(row, 3),

@@ -63,3 +63,14 @@ SELECT pg_temp.is_right(:'house');
 SELECT pg_temp.best(:'house', 2);
 SELECT pg_temp.is_right(:'house');
 SELECT * FROM concert.check_integrity();
+
+-- what is kept is of the extension that there was: another one has maps of its own, whatever its dates' ids
+DROP EXTENSION concert;
+CREATE EXTENSION concert;
+SELECT concert.create_concert_date(concert.create_concert('Again'), now() + interval '30 days') AS again \gset
+UPDATE concert.concert_date SET id = :'house' WHERE id = :'again';
+SELECT concert.create_section(:'house', 'Stalls', 100) AS stalls \gset
+INSERT INTO concert.seat (id, concert_date_id, section_id, "row", col, label)
+SELECT concert.uuid7(), :'house', :'stalls', 1, col, 'A' || col FROM generate_series(1, 3) AS col;
+SELECT seats FROM concert.seat_map_packed(:'house');
+SELECT pg_temp.best(:'house', 3);
