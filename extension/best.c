@@ -90,7 +90,7 @@ run_add(Chooser *chooser, Run run)
 static void
 run_add_by_section(Chooser *chooser, int start, int end)
 {
-	const HallSeat *seats = chooser->hall->seats;
+	const MapSeat *seats = chooser->hall->seats;
 
 	for (int first = start, last; first < end; first = last)
 	{
@@ -177,7 +177,7 @@ count_accessible(const Hall *hall, int start, int count)
 	int accessible = 0;
 
 	for (int i = start; hall->has_accessible && i < start + count; i++)
-		accessible += hall_bit(hall->accessible, i);
+		accessible += keptmap_bit(hall->accessible, i);
 	return accessible;
 }
 
@@ -382,14 +382,14 @@ runs_offer(const Chooser *chooser, const Run *front, const Run *back, Offers *of
 static BestStep
 choose_adjacent_rows(const Chooser *chooser, int *ret_seats)
 {
-	const HallSeat *seats = chooser->hall->seats;
-	Offers			offers = {.is_strict = chooser->wish->is_strict, .rank = PG_UINT64_MAX};
-	int				back = 0;
+	const MapSeat *seats = chooser->hall->seats;
+	Offers		   offers = {.is_strict = chooser->wish->is_strict, .rank = PG_UINT64_MAX};
+	int			   back = 0;
 
 	for (int front = 0; front < chooser->run_count; front++)
 	{
-		const Run	   *run = &chooser->runs[front];
-		const HallSeat *seat = &seats[run->start];
+		const Run	  *run = &chooser->runs[front];
+		const MapSeat *seat = &seats[run->start];
 
 		while (back < chooser->run_count &&
 			   (seats[chooser->runs[back].start].row <= seat->row ||

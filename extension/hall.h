@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The hall of a date as this backend last saw it: seats in grid order, who is next to whom, and
- * which are free. Choosing the best seats needs all of it, and reading it all in every call
- * would cost a hundred times the sale; so it is kept, and brought up to date by what the history
- * tells that the last snapshot did not see.
+ * The hall of a date as this backend last saw it: a kept map (keptmap.h) and what choosing the
+ * best seats derives from it once, and follows seat by seat: who is next to whom, how far from the
+ * section's focal point, and which are free. Reading it all in every call would cost a hundred
+ * times the sale.
  *
  * It is a hint and never the truth: whatever is chosen from it is judged again under the seats'
  * locks (taking.h). Its errors can only make somebody choose again; before anybody is refused for
- * lack of seats, hall_renew() reads again what may be wrong.
- *
- * A transaction that rolls back takes its part of the hint with it. No locks.
+ * lack of seats, hall_renew() reads again what may be wrong. No locks.
  */
 #ifndef CONCERT_HALL_H
 #define CONCERT_HALL_H
 
-#include "hall_acts.h"
+#include "keptmap.h"
 #include "store.h"
 
-#define HALL_WORD_BITS 64
+#define HALL_WORD_BITS KEPTMAP_WORD_BITS
 
 /* What keeps a seat from being taken, the least final first. */
 typedef enum HallState
@@ -27,16 +25,6 @@ typedef enum HallState
 	HALL_SOLD,
 	HALL_BLOCKED
 } HallState;
-
-typedef struct HallSeat
-{
-	pg_uuid_t	id;
-	int			row;
-	int			col;
-	int			section; /* its place among the sections */
-	HallState	state;
-	TimestampTz frees_at; /* DT_NOEND unless it frees by itself */
-} HallSeat;
 
 typedef struct HallSection
 {
@@ -51,29 +39,23 @@ typedef struct HallSection
 
 typedef struct Hall
 {
-	MemoryContext context;
-	pg_uuid_t	  date_id;
-	HallSeen	  seen;
-	TimestampTz	  loaded_at;
-	TimestampTz	  trusted_until; /* no need to load it again before */
-	TimestampTz	  next_lapse;	 /* when the next seat frees by itself */
-	bool		  is_unsure;	 /* gone if the transaction or savepoint rolls back */
-	int			  section_count;
-	HallSection	 *sections;
-	int			  count;
-	int			  words;	 /* of each of the bit sets below, one bit for each seat */
-	HallSeat	 *seats;	 /* in grid order */
-	int			 *by_id;	 /* seats' places in id order */
-	uint32		 *distances; /* from the section's focal point, squared */
-	uint64		 *free;
+	KeptMap		  *kept;		  /* in whose context all of it is */
+	TimestampTz	   trusted_until; /* no need to load it again before */
+	TimestampTz	   next_lapse;	  /* when the next seat frees by itself */
+	int			   section_count;
+	HallSection	  *sections; /* as in the map */
+	int			   count;
+	const MapSeat *seats;	  /* the map's, in grid order */
+	int			   words;	  /* of each of the bit sets below, one bit for each seat */
+	uint32		  *distances; /* from the section's focal point, squared */
+	uint64		  *free;
 	uint64 *linked; /* the next seat is its neighbour in the grid; never in a standing section */
 	bool	has_shared_rows; /* somewhere neighbours are of different sections */
 	uint64 *accessible;
 	bool	has_accessible;
-	uint64 *guessed; /* held until a time that was not read but reckoned */
 } Hall;
 
-/* The hall of a date, up to date with all that is committed. Lives until the next hall_ call. */
+/* The hall of a date, up to date with all that is committed. Lives until the next call for a map. */
 extern Hall *hall_get(const pg_uuid_t *date_id, const DateRules *rules, TimestampTz now);
 
 /*
@@ -91,21 +73,6 @@ extern void hall_learn(Hall *hall, const SeatRow *row);
 /* The seat's place, or -1. */
 extern int hall_find(const Hall *hall, const pg_uuid_t *seat_id);
 
-static inline bool
-hall_bit(const uint64 *bits, int n)
-{
-	return (bits[n / HALL_WORD_BITS] >> (n % HALL_WORD_BITS)) & 1;
-}
-
-static inline void
-hall_set_bit(uint64 *bits, int n, bool on)
-{
-	uint64 mask = UINT64CONST(1) << (n % HALL_WORD_BITS);
-
-	if (on)
-		bits[n / HALL_WORD_BITS] |= mask;
-	else
-		bits[n / HALL_WORD_BITS] &= ~mask;
-}
+extern HallState hall_state(const Hall *hall, int seat);
 
 #endif /* CONCERT_HALL_H */

@@ -3,104 +3,136 @@
 #include "mapacts.h"
 
 #include "access/xact.h"
+#include "direct.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/xid8.h"
 
+#define ACTS_FIRST 64
+/* Up to so many transactions are looked through for those that were open; beyond it by key. */
+#define RANGE_XIDS_MAX 256
+
+enum
+{
+	HISTORY_XID = 1,
+	HISTORY_AT,
+	HISTORY_BOOKING = 4,
+	HISTORY_ACTION = 6,
+	HISTORY_SEATS = 10
+};
+
 /*
- * All acts of the house but blocks have to do with the layout. Each of the transactions that are
- * named is looked up by itself: xid = ANY would be a filter over all of the date's history in a
- * plan that was made while there was none.
+ * Each of the transactions that are named is looked up by itself: xid = ANY would be a filter over
+ * all of the date's history in a plan that was made while there was none.
  */
 static SavedPlan find_acts =
-	PLAN("SELECT acts.seat_ids,"
-		 " acts.booking_id IS NULL AND acts.action NOT IN ('blocked', 'unblocked')"
-		 " FROM (SELECT * FROM concert.history WHERE concert_date_id = $1 AND xid >= $2"
-		 "  UNION ALL SELECT late.* FROM unnest($3) AS open (xid) CROSS JOIN LATERAL"
-		 "  (SELECT * FROM concert.history AS h WHERE h.concert_date_id = $1 AND h.xid = open.xid"
-		 "   OFFSET 0) AS late)"
-		 " AS acts LIMIT $4",
-		 UUIDOID, XID8OID, XID8ARRAYOID, INT4OID);
+	PLAN("SELECT late.* FROM unnest($4) AS open (xid) CROSS JOIN LATERAL"
+		 " (SELECT h.xid, h.at, h.booking_id, h.action, h.seat_ids FROM concert.history AS h"
+		 "  WHERE h.concert_date_id = $1 AND h.xid = open.xid OFFSET 0) AS late"
+		 " UNION ALL SELECT xid, at, booking_id, action, seat_ids FROM concert.history"
+		 " WHERE concert_date_id = $1 AND xid >= $2 AND xid < $3 LIMIT $5",
+		 UUIDOID, XID8OID, XID8OID, XID8ARRAYOID, INT4OID);
 
 static SavedPlan find_own_act =
 	PLAN("SELECT 1 FROM concert.history WHERE concert_date_id = $1 AND xid = $2 LIMIT 1", UUIDOID,
 		 XID8OID);
 
-static bool			 acts_keep_layout(int acts);
-static pg_uuid_t	*acts_seats(int acts, int *ret_count);
-static int			 acts_unique(pg_uuid_t *seat_ids, int count);
-static NullableDatum xid8_array_value(const FullTransactionId *xids, int count);
-
-bool
-mapacts_since(const pg_uuid_t *date_id, const MapVersion *since, Snapshot snapshot,
-			  pg_uuid_t **ret_seat_ids, int *ret_count)
+typedef struct Reading
 {
-	int acts =
-		plan_read_at(&find_acts,
-					 PLAN_ARGS(uuid_value(date_id), value(FullTransactionIdGetDatum(since->xmax)),
-							   xid8_array_value(since->xids, since->xid_count),
-							   value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
-					 snapshot);
-
-	if (acts > MAP_CHANGES_MAX || !acts_keep_layout(acts))
-		return false;
-	*ret_seat_ids = acts_seats(acts, ret_count);
-	*ret_count = acts_unique(*ret_seat_ids, *ret_count);
-	return *ret_count <= MAP_CHANGES_MAX;
-}
-
-bool
-mapacts_has_own(const pg_uuid_t *date_id, Snapshot snapshot)
-{
-	FullTransactionId own = GetTopFullTransactionIdIfAny();
-
-	return FullTransactionIdIsValid(own) &&
-		plan_read_at(&find_own_act,
-					 PLAN_ARGS(uuid_value(date_id), value(FullTransactionIdGetDatum(own))),
-					 snapshot) > 0;
-}
+	const pg_uuid_t	 *date_id;
+	const MapVersion *since;
+	FullTransactionId below; /* rows of a restored dump may have numbers that are yet to come */
+	Snapshot		  snapshot;
+	int				  room;
+	MapActs			 *acts;
+} Reading;
 
 static bool
-acts_keep_layout(int acts)
+act_is(Datum action, const char *word)
 {
-	for (int act = 0; act < acts; act++)
-		if (plan_bool(act, 1))
-			return false;
+	const text *given = DatumGetTextPP(action);
+	size_t		bytes = VARSIZE_ANY_EXHDR(given);
+
+	return bytes == strlen(word) && memcmp(VARDATA_ANY(given), word, bytes) == 0;
+}
+
+static MapActKind
+act_kind(Datum action)
+{
+	if (act_is(action, "reserved"))
+		return MAP_RESERVED;
+	return act_is(action, "confirmed") ? MAP_CONFIRMED : MAP_OTHER;
+}
+
+/* False when the map must be read anew for it; an act without seats is on the date as a whole. */
+static bool
+reading_add(Reading *reading, TimestampTz at, bool is_of_house, Datum action, Datum seats)
+{
+	const ArrayType *array = DatumGetArrayTypePCopy(seats);
+	int				 count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	MapActs			*acts = reading->acts;
+
+	if (is_of_house && !act_is(action, "blocked") && !act_is(action, "unblocked"))
+		return false;
+	if (acts->count == MAP_CHANGES_MAX || count == 0 || ARR_HASNULL(array))
+		return false;
+	if (acts->count == reading->room)
+	{
+		reading->room *= 2;
+		acts->acts = repalloc(acts->acts, sizeof(MapAct) * reading->room);
+	}
+	acts->acts[acts->count++] = (MapAct){
+		.kind = act_kind(action),
+		.at = at,
+		.count = count,
+		.seat_ids = (const pg_uuid_t *) ARR_DATA_PTR(array),
+	};
 	return true;
 }
 
-static pg_uuid_t *
-acts_seats(int acts, int *ret_count)
+/* Those of one transaction, or of all from that number on. */
+static bool
+reading_scan(Reading *reading, FullTransactionId xid, bool and_later)
 {
-	int		   room = 1;
-	pg_uuid_t *seat_ids = palloc(sizeof(pg_uuid_t) * room);
+	Datum	   keys[] = {UUIDPGetDatum(reading->date_id), FullTransactionIdGetDatum(xid)};
+	DirectScan scan;
+	bool	   goes_on = true;
 
-	*ret_count = 0;
-	for (int act = 0; act < acts; act++)
+	if (and_later)
+		direct_scan_begin_last_from(&scan, DIRECT_HISTORY_DATE_XID, reading->snapshot, keys,
+									lengthof(keys));
+	else
+		direct_scan_begin(&scan, DIRECT_HISTORY_DATE_XID, reading->snapshot, keys, lengthof(keys));
+	while (goes_on && direct_scan_next(&scan, ForwardScanDirection))
 	{
-		const ArrayType *array = DatumGetArrayTypeP(plan_datum(act, 0));
-		int				 count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+		bool			  isnull;
+		FullTransactionId act_xid =
+			FullTransactionIdFromU64((uint64) direct_int64(&scan, HISTORY_XID));
 
-		if (*ret_count + count > room)
-		{
-			room = (*ret_count + count) * 2;
-			seat_ids = repalloc(seat_ids, sizeof(pg_uuid_t) * room);
-		}
-		memcpy(&seat_ids[*ret_count], ARR_DATA_PTR(array), sizeof(pg_uuid_t) * count);
-		*ret_count += count;
+		if (!mapversion_shows(reading->since, act_xid) &&
+			FullTransactionIdPrecedes(act_xid, reading->below))
+			goes_on = reading_add(reading, direct_int64(&scan, HISTORY_AT),
+								  direct_is_null(&scan, HISTORY_BOOKING),
+								  direct_datum(&scan, HISTORY_ACTION, &isnull),
+								  direct_datum(&scan, HISTORY_SEATS, &isnull));
 	}
-	return seat_ids;
+	direct_scan_end(&scan);
+	return goes_on;
 }
 
-static int
-acts_unique(pg_uuid_t *seat_ids, int count)
+static bool
+reading_directly(Reading *reading)
 {
-	int kept = 0;
+	const MapVersion *since = reading->since;
+	bool			  goes_on = true;
 
-	qsort(seat_ids, count, sizeof(pg_uuid_t), uuid_compare);
-	for (int i = 0; i < count; i++)
-		if (i == 0 || uuid_compare(&seat_ids[kept - 1], &seat_ids[i]) != 0)
-			seat_ids[kept++] = seat_ids[i];
-	return kept;
+	if (since->xid_count > 0 &&
+		U64FromFullTransactionId(since->xmax) - U64FromFullTransactionId(since->xids[0]) <=
+			RANGE_XIDS_MAX)
+		return reading_scan(reading, since->xids[0], true);
+	for (int i = 0; goes_on && i < since->xid_count; i++)
+		goes_on = reading_scan(reading, since->xids[i], false);
+	return goes_on && reading_scan(reading, since->xmax, true);
 }
 
 static NullableDatum
@@ -112,4 +144,71 @@ xid8_array_value(const FullTransactionId *xids, int count)
 		elements[i] = FullTransactionIdGetDatum(xids[i]);
 	return value(PointerGetDatum(construct_array(
 		elements, count, XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
+}
+
+static bool
+reading_by_statement(Reading *reading)
+{
+	const MapVersion *since = reading->since;
+	int				  rows = plan_read_at(&find_acts,
+										  PLAN_ARGS(uuid_value(reading->date_id),
+													value(FullTransactionIdGetDatum(since->xmax)),
+													value(FullTransactionIdGetDatum(reading->below)),
+													xid8_array_value(since->xids, since->xid_count),
+													value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
+										  reading->snapshot);
+
+	for (int row = 0; row < rows; row++)
+		if (!reading_add(reading, plan_time(row, 1), plan_is_null(row, 2), plan_datum(row, 3),
+						 plan_datum(row, 4)))
+			return false;
+	return true;
+}
+
+bool
+mapacts_since(const pg_uuid_t *date_id, const MapVersion *since, Snapshot snapshot,
+			  MapActs *ret_acts)
+{
+	Reading reading = {
+		.date_id = date_id,
+		.since = since,
+		.below = ReadNextFullTransactionId(),
+		.snapshot = snapshot,
+		.room = ACTS_FIRST,
+		.acts = ret_acts,
+	};
+
+	*ret_acts = (MapActs){.acts = palloc(sizeof(MapAct) * ACTS_FIRST)};
+	return direct_is_readable(DIRECT_HISTORY) ? reading_directly(&reading)
+											  : reading_by_statement(&reading);
+}
+
+pg_uuid_t *
+mapacts_seats(const MapActs *acts, int *ret_count)
+{
+	pg_uuid_t *seat_ids;
+	int		   count = 0;
+
+	for (int i = 0; i < acts->count; i++)
+		count += acts->acts[i].count;
+	seat_ids = palloc_extended(sizeof(pg_uuid_t) * Max(count, 1), MCXT_ALLOC_HUGE);
+	*ret_count = 0;
+	for (int i = 0; i < acts->count; i++)
+	{
+		memcpy(&seat_ids[*ret_count], acts->acts[i].seat_ids,
+			   sizeof(pg_uuid_t) * acts->acts[i].count);
+		*ret_count += acts->acts[i].count;
+	}
+	return seat_ids;
+}
+
+bool
+mapacts_has_own(const pg_uuid_t *date_id, Snapshot snapshot)
+{
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+
+	return FullTransactionIdIsValid(own) &&
+		plan_read_at(&find_own_act,
+					 PLAN_ARGS(uuid_value(date_id), value(FullTransactionIdGetDatum(own))),
+					 snapshot) > 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The acts on a date that one snapshot shows and an older version of its map did not: which seats
- * have changed. Called between plan_begin() and plan_end().
+ * The acts on a date's seats that one snapshot shows and an older version of its map did not; the
+ * one place that reads history as the feed of changes. It costs what was done since, not what was
+ * done in all. Reads only. Called between plan_begin() and plan_end(); what it returns lives as
+ * long as that.
  */
 #ifndef CONCERT_MAPACTS_H
 #define CONCERT_MAPACTS_H
@@ -11,12 +13,36 @@
 
 #define MAP_CHANGES_MAX 10000 /* acts, or seats; with more, reading all anew costs less */
 
+typedef enum MapActKind
+{
+	MAP_RESERVED,
+	MAP_CONFIRMED,
+	MAP_OTHER
+} MapActKind;
+
+typedef struct MapAct
+{
+	MapActKind		 kind;
+	TimestampTz		 at;
+	int				 count;
+	const pg_uuid_t *seat_ids;
+} MapAct;
+
+typedef struct MapActs
+{
+	int		count;
+	MapAct *acts;
+} MapActs;
+
 /*
- * The seats of the acts, each once. False when the layout may have changed, or when there are
- * too many.
+ * False when they do not tell it all: the layout may have changed, which any act of the house
+ * but a block is taken for, or there are too many.
  */
 extern bool mapacts_since(const pg_uuid_t *date_id, const MapVersion *since, Snapshot snapshot,
-						  pg_uuid_t **ret_seat_ids, int *ret_count);
+						  MapActs *ret_acts);
+
+/* The seats of all of them; one may be there more than once. */
+extern pg_uuid_t *mapacts_seats(const MapActs *acts, int *ret_count);
 
 /*
  * Whether the snapshot shows acts of the caller's own transaction. It may yet undo them, to a

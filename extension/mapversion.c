@@ -46,14 +46,20 @@ mapversion_of(Snapshot snapshot, TimestampTz at)
 }
 
 bool
+mapversion_shows(const MapVersion *version, FullTransactionId xid)
+{
+	return FullTransactionIdPrecedes(xid, version->xmax) &&
+		bsearch(&xid, version->xids, version->xid_count, sizeof(FullTransactionId), xid_compare) ==
+		NULL;
+}
+
+bool
 mapversion_covers(const MapVersion *a, const MapVersion *b)
 {
 	if (FullTransactionIdPrecedes(a->xmax, b->xmax))
 		return false;
 	for (int i = 0; i < a->xid_count; i++)
-		if (FullTransactionIdPrecedes(a->xids[i], b->xmax) &&
-			bsearch(&a->xids[i], b->xids, b->xid_count, sizeof(FullTransactionId), xid_compare) ==
-				NULL)
+		if (mapversion_shows(b, a->xids[i]))
 			return false;
 	return true;
 }

@@ -2,10 +2,10 @@
 /*
  * The version of a seat map: which transactions it shows, and the time at which it was judged.
  *
- * It is a text that clients keep and give back: 1-TIMELINE-TIME-XMAX-XIDS-CHECK, in
- * hexadecimal. It shows every transaction below XMAX but XIDS. CHECK is a digest of the rest, the date and the outbox's
- * stamp, so that a version of another date or database, or one that was tampered with, is told
- * from our own. Where transaction ids may have been issued again, after a failover or a restore,
+ * As a text, which clients keep and give back, it is 1-TIMELINE-TIME-XMAX-XIDS-CHECK, in
+ * hexadecimal. It shows every transaction below XMAX but XIDS. CHECK is a digest of the rest, the
+ * date and the outbox's stamp, so that a version of another date or database, or one that was
+ * tampered with, is told from our own. Where transaction ids may have been issued again, after a failover or a restore,
  * the timeline is another one.
  */
 #ifndef CONCERT_MAPVERSION_H
@@ -30,6 +30,8 @@ typedef struct MapVersion
  * already is not among what it shows, so that whatever it does is told as a change.
  */
 extern MapVersion mapversion_of(Snapshot snapshot, TimestampTz at);
+
+extern bool mapversion_shows(const MapVersion *version, FullTransactionId xid);
 
 /* Whether a shows all that b shows. */
 extern bool mapversion_covers(const MapVersion *a, const MapVersion *b);

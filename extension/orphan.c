@@ -148,7 +148,7 @@ run_alternative(const Row *row, int first, int last, int chosen)
 	while (row->seats[first + wanted].choice == NULL)
 		wanted++;
 	for (int start = 0; start <= room; start++)
-		if (start != 1 && room - start != 1 && Abs(start - wanted) < Abs(best - wanted))
+		if (start != 1 && room - start != 1 && abs(start - wanted) < abs(best - wanted))
 			best = start;
 	return first + best;
 }

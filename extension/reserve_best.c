@@ -150,14 +150,14 @@ best_look_around(BestCall *call, int seat)
 	bool		found = false;
 	int			n = seat;
 
-	while (n > 0 && hall_bit(hall->linked, n - 1) && hall_bit(call->usable, n - 1))
+	while (n > 0 && keptmap_bit(hall->linked, n - 1) && keptmap_bit(call->usable, n - 1))
 		n--;
-	for (bool is_linked = true; is_linked && hall_bit(call->usable, n); n++)
+	for (bool is_linked = true; is_linked && keptmap_bit(call->usable, n); n++)
 	{
-		is_linked = hall_bit(hall->linked, n);
+		is_linked = keptmap_bit(hall->linked, n);
 		if (!orphan_seat_is_free(&hall->seats[n].id, call->taking.now))
 		{
-			hall_set_bit(call->usable, n, false);
+			keptmap_set_bit(call->usable, n, false);
 			found = true;
 		}
 	}
@@ -184,14 +184,14 @@ best_learn_orphans(BestCall *call)
 	call->met_busy = call->met_busy || found;
 	for (int i = 0; i < taking->count && !found; i++)
 		if (taking->seats[i].reason == REASON_ORPHAN)
-			hall_set_bit(call->usable, hall_find(call->hall, &taking->seats[i].row.id), false);
+			keptmap_set_bit(call->usable, hall_find(call->hall, &taking->seats[i].row.id), false);
 }
 
 /* What stood in the way of one seat; true when the hall named one that there is not. */
 static bool
 best_learn_seat(BestCall *call, const SeatChoice *seat)
 {
-	hall_set_bit(call->usable, hall_find(call->hall, &seat->row.id), false);
+	keptmap_set_bit(call->usable, hall_find(call->hall, &seat->row.id), false);
 	if (seat->reason == REASON_BUSY)
 		call->met_busy = true;
 	else if (seat->row.found && seat->reason != REASON_OTHER_DATE)
@@ -253,7 +253,7 @@ best_try(BestCall *call, const int *seats, bool *ret_again)
 	{
 		taking_release(&call->taking);
 		for (int i = 0; i < call->wish.count; i++)
-			hall_set_bit(call->usable, seats[i], false);
+			keptmap_set_bit(call->usable, seats[i], false);
 		if (!call->is_reloaded)
 			best_reload(call);
 		*ret_again = true;
@@ -270,8 +270,8 @@ best_would_fit(const BestCall *call, HallState state, const BestWish *wish)
 	int		   *seats = palloc(sizeof(int) * wish->count);
 
 	for (int i = 0; i < hall->count; i++)
-		if (hall->seats[i].state <= state)
-			hall_set_bit(usable, i, true);
+		if (hall_state(hall, i) <= state)
+			keptmap_set_bit(usable, i, true);
 	return best_choose(hall, usable, wish, seats) != BEST_NONE;
 }
 

@@ -93,16 +93,20 @@ typedef struct Loading
 	int			  sections_room;
 } Loading;
 
-static void		map_order(SeatMap *map);
-static void		map_digest(SeatMap *map);
-static void		seat_set_state(MapSeat *seat, int row);
-static void		load_by_statement(Loading *loading, const pg_uuid_t *date_id);
-static void		load_directly(Loading *loading, const pg_uuid_t *date_id);
-static void		load_reservations(Loading *loading);
-static MapSeat *loading_add(Loading *loading, int section);
-static int		loading_section(Loading *loading, const pg_uuid_t *id);
-static int		loading_add_section(Loading *loading, const pg_uuid_t *id);
-static bool		section_lives(Loading *loading, const pg_uuid_t *id);
+static void map_order(SeatMap *map);
+static void map_digest(SeatMap *map);
+static bool refresh_by_statement(SeatMap *map, const int *seats, int count, Snapshot snapshot);
+static bool refresh_directly(MapSeat *seat, Snapshot snapshot);
+static TimestampTz scan_blocked_until(const DirectScan *scan);
+static void		   seat_set_reservation(MapSeat *seat, const DirectScan *scan);
+static void		   seat_set_state(MapSeat *seat, int row);
+static void		   load_by_statement(Loading *loading, const pg_uuid_t *date_id);
+static void		   load_directly(Loading *loading, const pg_uuid_t *date_id);
+static void		   load_reservations(Loading *loading);
+static MapSeat	  *loading_add(Loading *loading, int section);
+static int		   loading_section(Loading *loading, const pg_uuid_t *id);
+static int		   loading_add_section(Loading *loading, const pg_uuid_t *id);
+static bool		   section_lives(Loading *loading, const pg_uuid_t *id);
 
 /* An entry of the index of live reservations: of which of the map's seats, and where its row is. */
 typedef struct LiveEntry
@@ -192,27 +196,77 @@ seatmap_find(const SeatMap *map, const pg_uuid_t *id)
 }
 
 bool
-seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot snapshot)
+seatmap_refresh(SeatMap *map, const int *seats, int count, Snapshot snapshot)
 {
-	int rows =
-		plan_read_at(&read_some_seats, PLAN_ARGS(uuid_array_value(seat_ids, count)), snapshot);
-
-	if (rows != count)
-		return false;
-	for (int row = 0; row < rows; row++)
-	{
-		pg_uuid_t id = plan_uuid(row, COLUMN_ID);
-
-		if (seatmap_find(map, &id) == NULL)
+	if (!store_goes_direct())
+		return refresh_by_statement(map, seats, count, snapshot);
+	for (int i = 0; i < count; i++)
+		if (!refresh_directly(&map->seats[seats[i]], snapshot))
 			return false;
-	}
+	return true;
+}
+
+static bool
+refresh_by_statement(SeatMap *map, const int *seats, int count, Snapshot snapshot)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(count, 1));
+	int		   rows;
+
+	for (int i = 0; i < count; i++)
+		ids[i] = map->seats[seats[i]].id;
+	rows = count == 0
+		? 0
+		: plan_read_at(&read_some_seats, PLAN_ARGS(uuid_array_value(ids, count)), snapshot);
 	for (int row = 0; row < rows; row++)
 	{
 		pg_uuid_t id = plan_uuid(row, COLUMN_ID);
 
 		seat_set_state(seatmap_find(map, &id), row);
 	}
+	return rows == count;
+}
+
+static bool
+refresh_directly(MapSeat *seat, Snapshot snapshot)
+{
+	DirectScan scan;
+	Datum	   key = UUIDPGetDatum(&seat->id);
+	bool	   lives;
+
+	direct_scan_begin(&scan, DIRECT_SEAT_ID, snapshot, &key, 1);
+	lives =
+		direct_scan_next(&scan, ForwardScanDirection) && direct_is_null(&scan, MAP_SEAT_DELETED);
+	if (lives)
+		seat->blocked_until = scan_blocked_until(&scan);
+	direct_scan_end(&scan);
+	if (!lives)
+		return false;
+	seat->is_confirmed = false;
+	seat->expires_at = DT_NOBEGIN;
+	direct_scan_begin(&scan, DIRECT_RESERVATION_LIVE_SEAT, snapshot, &key, 1);
+	if (direct_scan_next(&scan, ForwardScanDirection))
+		seat_set_reservation(seat, &scan);
+	direct_scan_end(&scan);
 	return true;
+}
+
+/* Of the seat in a direct scan. */
+static TimestampTz
+scan_blocked_until(const DirectScan *scan)
+{
+	if (direct_is_null(scan, MAP_SEAT_BLOCKED_REASON))
+		return DT_NOBEGIN;
+	return direct_is_null(scan, MAP_SEAT_BLOCKED_UNTIL)
+		? DT_NOEND
+		: direct_int64(scan, MAP_SEAT_BLOCKED_UNTIL);
+}
+
+/* From the live reservation in a direct scan. */
+static void
+seat_set_reservation(MapSeat *seat, const DirectScan *scan)
+{
+	seat->is_confirmed = direct_text_is(scan, MAP_RESERVATION_STATUS, "confirmed");
+	seat->expires_at = direct_int64(scan, MAP_RESERVATION_EXPIRES);
 }
 
 /* From a row of either statement. */
@@ -266,10 +320,7 @@ load_directly(Loading *loading, const pg_uuid_t *date_id)
 		seat->row = direct_int32(&scan, MAP_SEAT_ROW);
 		seat->col = direct_int32(&scan, MAP_SEAT_COL);
 		seat->is_accessible = direct_bool(&scan, MAP_SEAT_ACCESSIBLE);
-		if (!direct_is_null(&scan, MAP_SEAT_BLOCKED_REASON))
-			seat->blocked_until = direct_is_null(&scan, MAP_SEAT_BLOCKED_UNTIL)
-				? DT_NOEND
-				: direct_int64(&scan, MAP_SEAT_BLOCKED_UNTIL);
+		seat->blocked_until = scan_blocked_until(&scan);
 	}
 	direct_scan_end(&scan);
 }
@@ -291,10 +342,8 @@ load_reservations(Loading *loading)
 	{
 		MapSeat *seat = &map->seats[entries[i].seat];
 
-		if (!direct_scan_fetch(&scan, &entries[i].place))
-			continue;
-		seat->is_confirmed = direct_text_is(&scan, MAP_RESERVATION_STATUS, "confirmed");
-		seat->expires_at = direct_int64(&scan, MAP_RESERVATION_EXPIRES);
+		if (direct_scan_fetch(&scan, &entries[i].place))
+			seat_set_reservation(seat, &scan);
 	}
 	direct_scan_end(&scan);
 	pfree(entries);

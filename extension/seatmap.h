@@ -43,26 +43,20 @@ typedef struct SeatMap
 } SeatMap;
 
 /*
- * The map of a date as the snapshot, which must be registered or active, sees it; a date that is
- * unknown has no seats. Called between plan_begin() and plan_end().
- *
- * seatmap_get() answers from what this backend has kept, brought up to date by the history of
- * the acts since; it is the caller's to read until the next call. seatmap_get_kept() does not
- * load what is not kept: NULL. seatmap_load() reads it all, into the current memory context, 52
- * bytes a seat.
+ * Reads the map of a date as the snapshot, which must be registered or active, sees it, into the
+ * current memory context, 52 bytes a seat; a date that is unknown has no seats. Called between
+ * plan_begin() and plan_end(). keptmap.h keeps what was loaded.
  */
-extern const SeatMap *seatmap_get(const pg_uuid_t *date_id, Snapshot snapshot);
-extern const SeatMap *seatmap_get_kept(const pg_uuid_t *date_id, Snapshot snapshot);
-extern void			  seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
+extern void seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map);
 
 /* NULL when the map has no such seat. */
 extern MapSeat *seatmap_find(const SeatMap *map, const pg_uuid_t *id);
 
 /*
- * Reads some seats of the map again, under a later snapshot. False, and nothing done, when one
- * is not, or no longer, in the layout.
+ * Reads some seats of the map, given by their places, again. False when one is no longer in the
+ * layout: then the map must be loaded again.
  */
-extern bool seatmap_refresh(SeatMap *map, const pg_uuid_t *seat_ids, int count, Snapshot snapshot);
+extern bool seatmap_refresh(SeatMap *map, const int *seats, int count, Snapshot snapshot);
 
 /* A pending whose time is over, and a block that has ended, leave the seat free. */
 static inline SeatState

@@ -11,9 +11,8 @@
 #include "errors.h"
 
 #include "json.h"
-#include "mapacts.h"
+#include "keptmap.h"
 #include "mb/pg_wchar.h"
-#include "seatmap.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -66,7 +65,7 @@ concert_seat_map_packed(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
 	plan_begin();
-	map = seatmap_get(date_id, GetActiveSnapshot());
+	map = keptmap_read(date_id, GetActiveSnapshot());
 	answer = answer_row(
 		fcinfo,
 		(NullableDatum[]){version_now(date_id, now),
@@ -147,14 +146,16 @@ static bool
 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
 {
 	const SeatMap *map;
+	MapActs		   acts;
 	pg_uuid_t	  *seat_ids;
 	int			   count;
 	bool		   is_told;
 
-	if (!mapacts_since(date_id, since, GetActiveSnapshot(), &seat_ids, &count))
+	if (!mapacts_since(date_id, since, GetActiveSnapshot(), &acts))
 		return false;
+	seat_ids = mapacts_seats(&acts, &count);
 	json_begin_array(out);
-	map = seatmap_get_kept(date_id, GetActiveSnapshot());
+	map = keptmap_read_kept(date_id, GetActiveSnapshot());
 	is_told = map != NULL ? changes_of_map(out, map, seat_ids, count, since->at, now)
 						  : changes_by_statement(out, date_id, seat_ids, count, since->at, now);
 	json_end_array(out);

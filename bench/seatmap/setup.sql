@@ -21,7 +21,7 @@ COMMIT;
 -- Dates of one seat: as many as a backend keeps maps, so that reading them has it read the house from the tables again.
 CREATE TABLE other AS
 SELECT concert.create_concert_date(concert.create_concert('Other ' || n), now() + interval '1 year') AS date
-FROM generate_series(1, 4) AS n;
+FROM generate_series(1, 8) AS n;
 SELECT concert.add_seats(date, concert.create_section(date, 'Other', 5000), 1, ARRAY[1]) FROM other \g /dev/null
 -- What a client of a second ago has missed: fifty bookings.
 CREATE TABLE client AS SELECT date, (concert.seat_map_packed(date)).version FROM house WHERE n = 2;
