@@ -97,6 +97,17 @@ null_value(void)
 	return (NullableDatum){.value = (Datum) 0, .isnull = true};
 }
 
+/* A NULL reads as the nil UUID. */
+static inline pg_uuid_t
+value_uuid(NullableDatum column)
+{
+	pg_uuid_t id = {{0}};
+
+	if (!column.isnull && DatumGetPointer(column.value) != NULL)
+		id = *DatumGetUUIDP(column.value);
+	return id;
+}
+
 static inline int
 uuid_compare(const void *a, const void *b)
 {

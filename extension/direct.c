@@ -403,10 +403,10 @@ direct_scan_end(DirectScan *scan)
 pg_uuid_t
 direct_uuid(const DirectScan *scan, int column)
 {
-	bool  isnull;
-	Datum datum = direct_datum(scan, column, &isnull);
+	NullableDatum datum;
 
-	return isnull ? (pg_uuid_t){{0}} : *DatumGetUUIDP(datum);
+	datum.value = direct_datum(scan, column, &datum.isnull);
+	return value_uuid(datum);
 }
 
 int64

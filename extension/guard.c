@@ -226,7 +226,7 @@ static GuardedRow
 guard_row(const TriggerData *trigger, HeapTuple tuple)
 {
 	return (GuardedRow){
-		.id = *DatumGetUUIDP(guard_column(trigger, tuple, "id").value),
+		.id = value_uuid(guard_column(trigger, tuple, "id")),
 		.is_deleted = !guard_column(trigger, tuple, "deleted_at").isnull,
 	};
 }
@@ -269,8 +269,7 @@ guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRo
 		history_add(&act, GetCurrentTimestamp());
 		return;
 	}
-	act.date_id =
-		*DatumGetUUIDP(guard_column(trigger, trigger->tg_trigtuple, "concert_date_id").value);
+	act.date_id = value_uuid(guard_column(trigger, trigger->tg_trigtuple, "concert_date_id"));
 	act.count = lengthof(seat_ids);
 	act.seat_ids = seat_ids;
 	seat_tell(&act);

@@ -495,8 +495,8 @@ static void
 a_slot_that_moves_between_real_nodes_is_followed(void **state)
 {
 	Fixture		f = {.base = event_base_new()};
-	RedisServer from;
-	RedisServer to;
+	RedisServer from = {0};
+	RedisServer to = {0};
 	Answer		answer = {0};
 	char		from_id[64];
 	char		to_id[64];
