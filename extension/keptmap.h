@@ -41,8 +41,8 @@ struct KeptMap
 };
 
 /*
- * The map as the snapshot, which must be registered or active, shows it; of now by no more than a
- * minute in what never was in history. It is the caller's to read until the next call.
+ * The map as the snapshot, which must be registered or active, shows it; only what never was in
+ * history may be missing, for a minute. It is the caller's to read until the next call.
  * keptmap_read_kept() does not load what is not kept: NULL.
  */
 extern const SeatMap *keptmap_read(const pg_uuid_t *date_id, Snapshot snapshot);

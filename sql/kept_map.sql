@@ -64,6 +64,15 @@ SELECT pg_temp.best(:'house', 2);
 SELECT pg_temp.is_right(:'house');
 SELECT * FROM concert.check_integrity();
 
+-- of more dates than a session keeps, some are read anew, and all are right
+CREATE TEMPORARY TABLE small AS
+SELECT concert.create_concert_date(:'concert', now() + interval '30 days', seats_per_user_max => 100) AS date, n FROM generate_series(1, 12) AS n;
+SELECT sum(concert.add_seats(date, concert.create_section(date, 'Stalls', 100), 1, ARRAY[1,2,3,4,5])) AS added FROM small;
+SELECT count(*) FILTER (WHERE pg_temp.is_right(date)) AS right, count(pg_temp.best(date, 1)) AS answered FROM small;
+SELECT count(*) FILTER (WHERE pg_temp.best(date, 1) <> 'busy') AS taken, count(*) FILTER (WHERE pg_temp.is_right(date)) AS right
+FROM (SELECT date FROM small, generate_series(1, 2) AS again ORDER BY again, n) AS twice;
+SELECT count(*) FILTER (WHERE pg_temp.is_right(date)) AS right FROM small;
+
 -- what is kept is of the extension that there was: another one has maps of its own, whatever its dates' ids
 DROP EXTENSION concert;
 CREATE EXTENSION concert;
