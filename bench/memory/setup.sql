@@ -9,5 +9,7 @@ SELECT concert.create_concert_date(concert.create_concert('Benchmark'), now() + 
 INSERT INTO concert.seat (id, concert_date_id, section_id, "row", col, label)
 SELECT lpad(n::text, 32, '0')::uuid, date, section, 1 + n / 50, 1 + n % 50, n::text
 FROM (SELECT date, concert.create_section(date, 'Hall', 5000) AS section FROM bench.hall) AS s, generate_series(0, 999) AS n;
+ALTER TABLE bench.hall ADD version text;
+UPDATE bench.hall SET version = (concert.seat_map_packed(date)).version;
 CREATE TABLE bench.footprint (calls bigint PRIMARY KEY, context_bytes bigint NOT NULL, anonymous_bytes bigint NOT NULL);
 ANALYZE;
