@@ -175,6 +175,7 @@ table_judge(TableEntry *entry, DirectTable table)
 	if (entry->inserter != NULL)
 		inserter_drop(entry->inserter);
 	entry->inserter = NULL;
+	entry->readable = entry->insertable = false;
 	entry->oid = direct_oid(table_names[table].name);
 	relation = table_open(entry->oid, AccessShareLock);
 	entry->known = true;
@@ -367,14 +368,14 @@ direct_scan_skip_to(DirectScan *scan, const pg_uuid_t *from)
 bool
 direct_scan_next_entry(DirectScan *scan, pg_uuid_t *ret_key, ItemPointer ret_place)
 {
-	ItemPointer place = index_getnext_tid(scan->scan, ForwardScanDirection);
-	bool		isnull;
+	ItemPointer	  place = index_getnext_tid(scan->scan, ForwardScanDirection);
+	NullableDatum key;
 
 	if (place == NULL)
 		return false;
 	*ret_place = *place;
-	*ret_key =
-		*DatumGetUUIDP(index_getattr(scan->scan->xs_itup, 1, scan->scan->xs_itupdesc, &isnull));
+	key.value = index_getattr(scan->scan->xs_itup, 1, scan->scan->xs_itupdesc, &key.isnull);
+	*ret_key = value_uuid(key);
 	return true;
 }
 

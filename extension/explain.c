@@ -192,7 +192,7 @@ explain_seats(FunctionCallInfo fcinfo, Taking *taking)
 {
 	const SeatChoice **asked = palloc(sizeof(SeatChoice *) * taking->count);
 
-	(void) taking_probe(taking, STORE_WHOLE);
+	(void) taking_probe(taking, STORE_TO_EXPLAIN);
 	for (int i = 0; i < taking->count; i++)
 		asked[taking->seats[i].asked] = &taking->seats[i];
 	for (int i = 0; i < taking->count; i++)

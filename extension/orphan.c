@@ -153,11 +153,49 @@ run_alternative(const Row *row, int first, int last, int chosen)
 	return first + best;
 }
 
-/* Marks the run's chosen seats and names the alternative to them. */
-static void
-run_mark(Row *row, int first, int last, int chosen)
+/* Whether as many seats from this one on, up to the end of their run, are all of one section. */
+static bool
+block_is_of(const Row *row, int start, int count, const pg_uuid_t *section_id)
 {
-	int		   start = run_alternative(row, first, last, chosen);
+	for (int i = start; i < start + count; i++)
+		if (row->seats[i].choice != NULL ||
+			uuid_compare(&row->seats[i].section_id, section_id) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * Where the run [first, last] has no better block of this size: the first one elsewhere in the
+ * row, of the same section, that leaves no single seat; -1 when there is none.
+ */
+static int
+row_alternative(Row *row, int first, int last, int chosen)
+{
+	const pg_uuid_t *section_id = &row->seats[first].section_id;
+
+	for (int i = 0; i < row->count; i++)
+	{
+		int end;
+		int room;
+
+		if (i == first)
+			i = last;
+		else if (row->seats[i].is_seated && row_is_free(row, i))
+		{
+			end = row_run_end(row, i, 1);
+			room = end - i + 1 - chosen;
+			if (room >= 0 && room != 1 && block_is_of(row, i, chosen, section_id))
+				return i;
+			i = end;
+		}
+	}
+	return -1;
+}
+
+/* Marks the run's chosen seats and names the block from start on as the alternative to them. */
+static void
+run_mark(Row *row, int first, int last, int chosen, int start)
+{
 	pg_uuid_t *alternative = palloc(sizeof(pg_uuid_t) * chosen);
 
 	for (int i = 0; i < chosen; i++)
@@ -178,10 +216,10 @@ run_mark(Row *row, int first, int last, int chosen)
 static bool
 row_judge_run(Row *row, int n)
 {
-	int	 first;
-	int	 last;
-	int	 chosen = 0;
-	bool leaves_single = false;
+	int first;
+	int last;
+	int chosen = 0;
+	int alternative;
 
 	if (row->seats[n].is_judged || !row->seats[n].is_seated)
 		return false;
@@ -194,11 +232,12 @@ row_judge_run(Row *row, int n)
 		row->seats[i].is_judged = true;
 		chosen += row->seats[i].choice != NULL;
 	}
-	leaves_single = last - first + 1 - chosen != 1 &&
-		!section_is_relaxed(row->taking, &row->seats[n].section_id);
-	if (leaves_single)
-		run_mark(row, first, last, chosen);
-	return leaves_single;
+	alternative = last - first + 1 - chosen != 1 ? run_alternative(row, first, last, chosen)
+												 : row_alternative(row, first, last, chosen);
+	if (alternative < 0 || section_is_relaxed(row->taking, &row->seats[n].section_id))
+		return false;
+	run_mark(row, first, last, chosen, alternative);
+	return true;
 }
 
 static bool

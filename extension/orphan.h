@@ -4,7 +4,8 @@
  *
  * Single is a free seat of a seated section with no free neighbour in the grid that had one
  * before. There was no need when another block of as many seats, in the same run of free
- * neighbours, leaves none: that is so unless the run has just one seat more than are taken of it.
+ * neighbours, leaves none, which is so unless the run has just one seat more than are taken of it;
+ * or when another run of the same row and section has such a block.
  * Pending, sold and blocked seats are taken, and so is one whose lock somebody else has: of two
  * who choose on both sides of a seat at once, the one that locked later sees the other.
  */

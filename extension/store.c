@@ -125,7 +125,7 @@ seat_forget_row(SeatRow *seat, const pg_uuid_t *date_id)
 }
 
 static void
-store_spi_seats(SeatRow *seats, int count)
+store_spi_seats(SeatRow *seats, int count, StoreLook look)
 {
 	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * count);
 	int		   rows;
@@ -133,7 +133,10 @@ store_spi_seats(SeatRow *seats, int count)
 	for (int i = 0; i < count; i++)
 	{
 		ids[i] = seats[i].id;
-		seats[i] = (SeatRow){.id = ids[i], .is_in_doubt = store_in_doubt(&ids[i])};
+		seats[i] = (SeatRow){
+			.id = ids[i],
+			.is_in_doubt = look != STORE_WHOLE && store_in_doubt(&ids[i]),
+		};
 	}
 	rows = plan_read(&find_seats, PLAN_ARGS(uuid_array_value(ids, count)));
 	for (int row = 0; row < rows; row++)
@@ -157,7 +160,7 @@ store_read_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 		store_direct_seats(seats, count, now, look);
 		return;
 	}
-	store_spi_seats(seats, count);
+	store_spi_seats(seats, count, look);
 	for (int i = 0; look == STORE_FIRST_LOOK && i < count; i++)
 		seat_forget_row(&seats[i], &date_id);
 }

@@ -63,11 +63,14 @@ extern bool store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules);
  * seat that is taken at the time now nothing but id, date and reservation need be set. The first
  * look need not see more than the reservations: a seat without one is taken for one of the date
  * that its row names already. A look for naming what is refused needs neither price nor fence.
+ * The whole look is for whoever has the seats' locks: no seat is in doubt then. To explain is the
+ * whole look of somebody who has not.
  */
 typedef enum StoreLook
 {
 	STORE_FIRST_LOOK,
 	STORE_TO_NAME,
+	STORE_TO_EXPLAIN,
 	STORE_WHOLE
 } StoreLook;
 

@@ -145,18 +145,23 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 /*
  * The seat's live reservation and its newest fence, by one scan of its history: no seat is ever
  * reserved under an older fence, so a live one is under the newest, perhaps beside ended ones of
- * the same user. A row that somebody is at work on ends the search: whatever else there is, the
- * seat is in doubt.
+ * the same user.
+ *
+ * Without a snapshot the scan is a dirty one: a row that somebody is at work on ends the search,
+ * for whatever else there is, the seat is in doubt. It may miss a row that is updated between the
+ * looks at the index and at the table; so what is decided under the seat's lock, when nobody else
+ * can be making a reservation, is read under a snapshot.
  */
 static void
-seat_read_reservation(SeatRow *seat)
+seat_read_reservation(SeatRow *seat, Snapshot snapshot)
 {
 	SnapshotData dirty;
 	DirectScan	 scan;
 	Datum		 key = UUIDPGetDatum(&seat->id);
 
 	InitDirtySnapshot(dirty);
-	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE, &dirty, &key, 1);
+	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE,
+					  snapshot != InvalidSnapshot ? snapshot : &dirty, &key, 1);
 	while (!seat->is_in_doubt && !seat->has_live && direct_scan_next(&scan, BackwardScanDirection))
 	{
 		int64 fence = direct_int64(&scan, RESERVATION_FENCE);
@@ -165,7 +170,8 @@ seat_read_reservation(SeatRow *seat)
 			break;
 		seat->newest_fence = fence;
 		seat->newest_user_id = direct_uuid(&scan, RESERVATION_USER);
-		seat->is_in_doubt = TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax);
+		seat->is_in_doubt = snapshot == InvalidSnapshot &&
+			(TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax));
 		seat->has_live = direct_is_null(&scan, RESERVATION_DELETED);
 		if (!seat->has_live)
 			continue;
@@ -182,7 +188,7 @@ store_in_doubt(const pg_uuid_t *seat_id)
 {
 	SeatRow seat = {.id = *seat_id};
 
-	seat_read_reservation(&seat);
+	seat_read_reservation(&seat, InvalidSnapshot);
 	return seat.is_in_doubt;
 }
 
@@ -264,7 +270,7 @@ seat_read(SeatRow *seat, Snapshot snapshot, TimestampTz now, StoreLook look)
 	const SectionRow *section;
 
 	*seat = (SeatRow){.id = seat->id, .date_id = seat->date_id};
-	seat_read_reservation(seat);
+	seat_read_reservation(seat, look == STORE_WHOLE ? snapshot : InvalidSnapshot);
 	seat->found = look == STORE_FIRST_LOOK;
 	if (seat->found)
 		return;

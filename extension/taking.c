@@ -130,7 +130,7 @@ taking_probe(Taking *taking, StoreLook look)
 		seat->reason = taking_judge_seat(seat, taking);
 		all = all && seat->reason == REASON_NONE;
 	}
-	for (int i = 0; all && look == STORE_WHOLE && i < taking->count; i++)
+	for (int i = 0; all && look >= STORE_TO_EXPLAIN && i < taking->count; i++)
 		seat_read_concession(&taking->seats[i]);
 	pfree(rows);
 	return all;
