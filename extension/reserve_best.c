@@ -10,6 +10,7 @@
 #include "orphan.h"
 
 #include "errors.h"
+#include "miscadmin.h"
 #include "request.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -313,6 +314,7 @@ best_decide(BestCall *call)
 	{
 		bool again;
 
+		CHECK_FOR_INTERRUPTS();
 		call->step = best_choose(call->hall, call->usable, &call->wish, seats);
 		if (call->step == BEST_NONE)
 		{
