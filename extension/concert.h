@@ -13,7 +13,7 @@
  * LOCK ORDER. A call takes its locks in this order and in no other:
  *
  *   request key -> external reference -> booking -> user's limit for the date -> seats in id
- *   order -> account -> outbox key (topic, key)
+ *   order -> accounts in id order -> the transfer that is ended or reversed -> outbox key (topic, key)
  *
  * Reserving only ever tries seats, and so the booking of somebody else's expired pending, which
  * is met after them. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of

@@ -70,6 +70,7 @@ static const struct
 	[DIRECT_REQUEST_3] = {"request_3", 6},
 	[DIRECT_OUTBOX_STATE] = {"outbox_state", 5},
 	[DIRECT_CONCESSION] = {"concession", 7},
+	[DIRECT_TRANSFER] = {"transfer", 16},
 };
 
 static const struct
@@ -193,9 +194,20 @@ table_judge(TableEntry *entry, DirectTable table)
 }
 
 /*
- * Of the triggers that an INSERT fires only one is ours: the foreign key of a reservation to its
- * seat, which the seat's lock stands for. A trigger that is switched off counts as well.
+ * Of the triggers that an INSERT fires only foreign keys are ours: that of a reservation to its
+ * seat, and those of a transfer, to accounts and to what it posts or reverses, for which the locks
+ * stand under which these were read. A trigger that is switched off counts as well.
  */
+static bool
+key_is_ours(DirectTable table, Oid parent)
+{
+	if (table == DIRECT_RESERVATION)
+		return parent == direct_oid(table_names[DIRECT_SEAT].name);
+	return table == DIRECT_TRANSFER &&
+		(parent == direct_oid("account") || parent == direct_oid("pending_transfer") ||
+		 parent == direct_oid(table_names[DIRECT_TRANSFER].name));
+}
+
 static bool
 triggers_are_ours(const TriggerDesc *triggers, DirectTable table)
 {
@@ -205,9 +217,8 @@ triggers_are_ours(const TriggerDesc *triggers, DirectTable table)
 
 		if (!TRIGGER_FOR_INSERT(trigger->tgtype))
 			continue;
-		if (table != DIRECT_RESERVATION || !trigger->tgisinternal ||
-			trigger->tgfoid != F_RI_FKEY_CHECK_INS ||
-			trigger->tgconstrrelid != direct_oid(table_names[DIRECT_SEAT].name))
+		if (!trigger->tgisinternal || trigger->tgfoid != F_RI_FKEY_CHECK_INS ||
+			!key_is_ours(table, trigger->tgconstrrelid))
 			return false;
 	}
 	return true;

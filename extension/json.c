@@ -4,6 +4,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
@@ -148,10 +149,15 @@ json_value(NullableDatum datum, Oid type)
 		case INT8OID:
 			return (JsonbValue){.type = jbvNumeric,
 								.val.numeric = int64_to_numeric(DatumGetInt64(datum.value))};
+		case INT4OID:
+			return (JsonbValue){.type = jbvNumeric,
+								.val.numeric = int64_to_numeric(DatumGetInt32(datum.value))};
 		case TEXTOID:
 			return json_string(TextDatumGetCString(datum.value));
 		case UUIDOID:
 			return json_string(uuid_text(DatumGetUUIDP(datum.value)));
+		case UUIDARRAYOID:
+			return json_string(OidOutputFunctionCall(F_ARRAY_OUT, datum.value));
 		case TIMESTAMPTZOID:
 			return json_timestamp(DatumGetTimestampTz(datum.value));
 		case JSONBOID:

@@ -45,6 +45,14 @@ lock_wait(LockClass class, uint64 name)
 	return true;
 }
 
+void
+lock_wait_shared(LockClass class, uint64 name)
+{
+	LOCKTAG tag = lock_tag(class, name);
+
+	(void) LockAcquire(&tag, ShareLock, false, false);
+}
+
 bool
 lock_try(LockClass class, uint64 name)
 {

@@ -22,7 +22,8 @@ typedef enum LockClass
 	LOCK_ACCOUNT,
 	LOCK_EVENT_KEY,
 	LOCK_LANE,
-	LOCK_ADMISSION
+	LOCK_ADMISSION,
+	LOCK_TRANSFER
 } LockClass;
 
 /* Hashes two byte strings, kept apart, into a lock's name. */
@@ -32,6 +33,9 @@ extern uint64 lock_name_uuid(const pg_uuid_t *id);
 
 /* Returns whether it had to wait. */
 extern bool lock_wait(LockClass class, uint64 name);
+
+/* The same, beside others who share it; only lock_wait() keeps it from them. */
+extern void lock_wait_shared(LockClass class, uint64 name);
 
 extern bool lock_try(LockClass class, uint64 name);
 /* Whether another transaction has it; takes nothing. */

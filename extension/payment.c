@@ -2,7 +2,7 @@
 /*
  * pay(): money for a booking, from the user's wallet, and the booking confirmed, in one commit.
  *
- * Locks: request key, booking, wallet, outbox key. The clock is read under the booking's lock:
+ * Locks: request key, booking, wallet and revenue (shared with every other sale), outbox key. The clock is read under the booking's lock:
  * a taker of an expired seat tries that lock too, so the two cannot both have the seat.
  */
 #include "concert.h"
@@ -12,6 +12,8 @@
 #include "request.h"
 #include "reservation.h"
 #include "utils/builtins.h"
+
+#define WALLET_READS_MAX 3
 
 PG_FUNCTION_INFO_V1(concert_pay);
 
@@ -30,16 +32,21 @@ typedef struct Payment
 	bool	  known;   /* whether it is: then the amount is told */
 } Payment;
 
+/* A wallet whose id was changed while its lock was waited for is looked for again. */
 static Reason
-payment_judge_wallet(const Booking *booking, Wallet *ret_wallet)
+payment_lock(const Booking *booking, Transfer *transfer, Accounts *ret_accounts)
 {
-	if (!wallet_lock(&booking->user_id, booking->currency, ret_wallet))
-		return wallet_exists(&booking->user_id) ? REASON_WRONG_CURRENCY : REASON_INSUFFICIENT_FUNDS;
-	if (ret_wallet->frozen)
-		return REASON_FROZEN;
-	if (ret_wallet->balance - ret_wallet->floor < booking->amount)
-		return REASON_INSUFFICIENT_FUNDS;
-	return REASON_NONE;
+	for (int i = 0; i < WALLET_READS_MAX; i++)
+	{
+		if (!wallet_find(&booking->user_id, booking->currency, &transfer->debit_id))
+			break;
+		transfer->credit_id = revenue_account(&booking->date_id, booking->currency);
+		*ret_accounts = transfer_lock(&transfer->debit_id, &transfer->credit_id);
+		if (accounts_find(ret_accounts, &transfer->debit_id)->is_known &&
+			accounts_find(ret_accounts, &transfer->credit_id)->is_known)
+			return transfer_judge(ret_accounts, transfer);
+	}
+	return wallet_exists(&booking->user_id) ? REASON_WRONG_CURRENCY : REASON_INSUFFICIENT_FUNDS;
 }
 
 static void
@@ -67,12 +74,17 @@ payment_capture(Payment *payment, TimestampTz now, const char *correlation_id)
 {
 	const Booking *booking = &payment->booking;
 	bool		   costs = booking->amount > 0;
-	pg_uuid_t	   transfer_id;
-	Wallet		   wallet;
+	Transfer	   transfer = {
+			  .kind = "payment",
+			  .amount = booking->amount,
+			  .payment_id = &payment->id,
+			  .correlation_id = correlation_id,
+	  };
+	Accounts accounts;
 
 	if (costs)
 	{
-		Reason reason = payment_judge_wallet(booking, &wallet);
+		Reason reason = payment_lock(booking, &transfer, &accounts);
 
 		if (reason != REASON_NONE)
 			return reason;
@@ -84,13 +96,12 @@ payment_capture(Payment *payment, TimestampTz now, const char *correlation_id)
 						 text_value(booking->currency), value(TimestampTzGetDatum(now))));
 	if (costs)
 	{
-		pg_uuid_t revenue_id = revenue_account(&booking->date_id, booking->currency);
-
-		transfer_id = transfer_from_wallet(&wallet, &revenue_id, booking->amount, booking->currency,
-										   &payment->id, now);
+		transfer_apply(&accounts, &transfer);
+		transfer_insert(&accounts, &transfer);
+		accounts_save(&accounts);
 	}
 	booking_confirm(booking, now, correlation_id);
-	payment_emit(payment, costs ? &transfer_id : NULL, correlation_id);
+	payment_emit(payment, costs ? &transfer.id : NULL, correlation_id);
 	return REASON_NONE;
 }
 

@@ -27,6 +27,13 @@ SELECT concert.cancel(r.booking_id, fan(3), 'key') FROM hall, concert.reserve(da
 SELECT concert.block_seats(seats(5), 'caméra', now() + interval '1 hour');
 SELECT concert.soft_delete('seat', (seats(200))[1]);
 SELECT concert.charge_points(fan(1), 50, 'EUR', 'hall', 'euros', 'key');
+SELECT t.ok FROM concert.account AS w, concert.open_account(NULL, 'PTS', 'fees', NULL, 'fees') AS fees, generate_series(1, 1000) AS n,
+	concert.transfer(fees, w.id, n) AS t WHERE w.owner_id = fan(5) AND w.currency = 'PTS';
+SELECT concert.checkpoint_accounts(1);
+SELECT (concert.transfer_post(p.transfer_id, 4)).ok FROM concert.account AS w, concert.account AS fees,
+	concert.transfer_pending(w.id, fees.id, 10, 600) AS p WHERE w.owner_id = fan(5) AND fees.name = 'fees';
+SELECT p.ok FROM concert.account AS w, concert.account AS fees, concert.transfer_pending(w.id, fees.id, 7, 600) AS p
+WHERE w.owner_id = fan(5) AND fees.name = 'fees';
 SELECT concert.lease_places(date, 1000) FROM hall;
 SELECT concert.record_admission(date, 1, 10, 7) FROM hall;
 DO $$

@@ -71,7 +71,7 @@ SELECT n, m.state, m.price FROM hall, concert.seat_map(date) AS m JOIN seat ON i
 SELECT n, concert.balance(fan(n)) FROM generate_series(1, 6) AS n;
 SELECT status, count(*) FROM concert.reservation GROUP BY status ORDER BY status;
 SELECT count(*), sum(amount) FROM concert.transfer;
-SELECT name, value FROM concert.lag() ORDER BY name;
+SELECT name, value FROM concert.lag() WHERE name <> 'transfers_lapsed' ORDER BY name;
 SELECT lane, id FROM concert.outbox_unacked ORDER BY lane, id;
 END
 
@@ -93,14 +93,13 @@ $node->start;
 
 # Until the update: reading and relaying go on, whatever writes what has changed says what to do.
 is($node->safe_psql('postgres', $state), $before, 'the new library reads the old schema');
-is($node->safe_psql('postgres', <<'END'), "100\nt|\nt", 'it counts, charges and relays there');
+is($node->safe_psql('postgres', <<'END'), "100\nt", 'it counts and relays there');
 SELECT sum(seats) + 1 FROM hall, concert.availability(date);
-SELECT ok, reason FROM concert.charge_points(fan(20), 1, 'PTS', 'hall', 'between');
 SELECT count(e) > 0 FROM generate_series(0, concert.outbox_lanes() - 1) AS lane, concert.outbox_open(lane) AS o, concert.outbox_read(lane, o.s1, o.s2, o.seq) AS e;
 END
 $before = $node->safe_psql('postgres', $state);
 foreach my $call (
-	'reserve(date, seats(9), fan(1))', 'pay(date, fan(2))', 'cancel(date, fan(2))', 'extend(date, fan(2), 60)', 'expire()',
+	'reserve(date, seats(9), fan(1))', 'pay(date, fan(2))', q{charge_points(fan(2), 1, 'PTS', 'hall', 'between')}, 'cancel(date, fan(2))', 'extend(date, fan(2), 60)', 'expire()',
 	q{block_seats(seats(9), 'light')}, 'unblock_seats(seats(8))', q{soft_delete('seat', (seats(9))[1])},
 	'create_concert_date(date, now())', q{create_section(date, 'Stalls', 1)}, 'add_seats(date, date, 9, ARRAY[9])')
 {
@@ -139,6 +138,12 @@ is($node->safe_psql('postgres', <<'END'), "t|\nt|\nf|blocked", 'old pendings are
 SELECT p.ok, p.reason FROM concert.reservation AS r, concert.pay(r.booking_id, fan(2)) AS p WHERE r.user_id = fan(2) AND r.status = 'pending';
 SELECT ok, reason FROM hall, concert.reserve(date, seats(7), fan(7));
 SELECT ok, reason FROM hall, concert.reserve(date, seats(8), fan(7));
+END
+is($node->safe_psql('postgres', <<'END'), "t|\nt\nt", 'money of before is moved on, set aside and given back');
+SELECT t.ok, t.reason FROM concert.transfer AS old, concert.reverse(old.id) AS t WHERE old.kind = 'charge' AND old.external_ref = '19';
+SELECT p.ok FROM concert.account AS a, concert.transfer_pending(a.id, (SELECT id FROM concert.account WHERE kind = 'revenue'), 10, 60) AS p
+WHERE a.owner_id = fan(18);
+SELECT ok FROM concert.charge_points(fan(19), 5, 'PTS', 'hall', 'after');
 END
 hall_is_sound($node, 'in the end');
 

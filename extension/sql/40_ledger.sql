@@ -14,28 +14,34 @@ CREATE TABLE concert.account (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     deleted_at timestamptz,
     CONSTRAINT account_pkey PRIMARY KEY (id),
-    CONSTRAINT account_kind CHECK (kind IN ('wallet', 'revenue', 'funding')),
-    CONSTRAINT account_owner CHECK ((kind = 'funding') = (owner_id IS NULL)),
-    CONSTRAINT account_name CHECK ((kind = 'funding') = (name IS NOT NULL)),
-    CONSTRAINT account_floor CHECK ((kind = 'wallet') = (floor IS NOT NULL)),
+    CONSTRAINT account_kind CHECK (kind IN ('wallet', 'revenue', 'funding', 'refunds_payable', 'fees')),
+    CONSTRAINT account_owner CHECK (num_nonnulls(owner_id, name) = 1
+        AND (kind NOT IN ('wallet', 'revenue') OR owner_id IS NOT NULL)
+        AND (kind <> 'funding' OR name IS NOT NULL)),
+    CONSTRAINT account_floor CHECK (CASE kind WHEN 'wallet' THEN floor IS NOT NULL
+        WHEN 'revenue' THEN floor IS NULL WHEN 'funding' THEN floor IS NULL ELSE true END),
     CONSTRAINT account_currency CHECK (currency ~ '^[A-Z]{3}$')
 );
 CREATE UNIQUE INDEX account_of_owner ON concert.account (owner_id, kind, currency)
     WHERE owner_id IS NOT NULL AND deleted_at IS NULL;
-CREATE UNIQUE INDEX account_of_name ON concert.account (name, currency)
+CREATE UNIQUE INDEX account_of_name ON concert.account (name, kind, currency)
     WHERE name IS NOT NULL AND deleted_at IS NULL;
-COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, or a named source of funds';
+COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, a named source of funds, refunds to be paid, fees';
 
 CREATE TABLE concert.account_balance (
     account_id uuid   NOT NULL,
     debits     bigint NOT NULL,
     credits    bigint NOT NULL,
+    debits_pending bigint NOT NULL DEFAULT 0,
+    lapsed_through timestamptz NOT NULL DEFAULT '-infinity',
     CONSTRAINT account_balance_pkey PRIMARY KEY (account_id),
     CONSTRAINT account_balance_account_fkey FOREIGN KEY (account_id)
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
-    CONSTRAINT account_balance_signs CHECK (debits >= 0 AND credits >= 0)
+    CONSTRAINT account_balance_signs CHECK (debits >= 0 AND credits >= 0),
+    CONSTRAINT account_balance_pending CHECK (debits_pending >= 0)
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units';
+CREATE INDEX account_balance_with_pending ON concert.account_balance (account_id) WHERE debits_pending > 0;
+COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved';
 
 CREATE TABLE concert.payment (
     id         uuid        NOT NULL DEFAULT concert.uuid7(),
@@ -54,6 +60,29 @@ CREATE TABLE concert.payment (
 CREATE INDEX payment_booking ON concert.payment (booking_id);
 COMMENT ON TABLE concert.payment IS 'money for one booking';
 
+CREATE TABLE concert.pending_transfer (
+    id                uuid        NOT NULL DEFAULT concert.uuid7(),
+    debit_account_id  uuid        NOT NULL,
+    credit_account_id uuid        NOT NULL,
+    amount            bigint      NOT NULL,
+    currency          text        NOT NULL,
+    description       text,
+    correlation_id    text,
+    created_at        timestamptz NOT NULL,
+    expires_at        timestamptz NOT NULL,
+    CONSTRAINT pending_transfer_pkey PRIMARY KEY (id),
+    CONSTRAINT pending_transfer_debit_fkey FOREIGN KEY (debit_account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT pending_transfer_credit_fkey FOREIGN KEY (credit_account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT pending_transfer_two_accounts CHECK (debit_account_id <> credit_account_id),
+    CONSTRAINT pending_transfer_amount CHECK (amount > 0)
+);
+CREATE INDEX pending_transfer_debit ON concert.pending_transfer (debit_account_id, expires_at);
+CREATE INDEX pending_transfer_credit ON concert.pending_transfer (credit_account_id, expires_at);
+COMMENT ON TABLE concert.pending_transfer IS 'an amount set aside until it is posted or voided, or until expires_at; append-only';
+
+CREATE SEQUENCE concert.transfer_seq;
 CREATE TABLE concert.transfer (
     id                uuid        NOT NULL DEFAULT concert.uuid7(),
     debit_account_id  uuid        NOT NULL,
@@ -64,6 +93,13 @@ CREATE TABLE concert.transfer (
     payment_id        uuid,
     external_ref      text,
     created_at        timestamptz NOT NULL,
+    seq               bigint      NOT NULL DEFAULT pg_catalog.nextval('concert.transfer_seq'),
+    effective_at      timestamptz,
+    description       text,
+    correlation_id    text,
+    reverses_id       uuid,
+    pending_id        uuid,
+    journal_id        uuid,
     CONSTRAINT transfer_pkey PRIMARY KEY (id),
     CONSTRAINT transfer_debit_fkey FOREIGN KEY (debit_account_id)
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -71,20 +107,62 @@ CREATE TABLE concert.transfer (
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
     CONSTRAINT transfer_two_accounts CHECK (debit_account_id <> credit_account_id),
     CONSTRAINT transfer_amount CHECK (amount > 0),
-    CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment')),
+    CONSTRAINT transfer_reverses_fkey FOREIGN KEY (reverses_id)
+        REFERENCES concert.transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT transfer_pending_fkey FOREIGN KEY (pending_id)
+        REFERENCES concert.pending_transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment', 'transfer', 'posting', 'reversal')),
     CONSTRAINT transfer_cause CHECK ((kind = 'payment') = (payment_id IS NOT NULL)
-                                     AND (kind = 'charge') = (external_ref IS NOT NULL))
+        AND (kind = 'posting') = (pending_id IS NOT NULL)
+        AND (kind = 'reversal') = (reverses_id IS NOT NULL)
+        AND (kind <> 'charge' OR external_ref IS NOT NULL)
+        AND (external_ref IS NULL OR kind IN ('charge', 'transfer')))
 );
-CREATE INDEX transfer_debit ON concert.transfer (debit_account_id);
-CREATE INDEX transfer_credit ON concert.transfer (credit_account_id);
+CREATE INDEX transfer_debit ON concert.transfer (debit_account_id, seq);
+CREATE INDEX transfer_credit ON concert.transfer (credit_account_id, seq);
+CREATE UNIQUE INDEX transfer_reverses ON concert.transfer (reverses_id) WHERE reverses_id IS NOT NULL;
+CREATE UNIQUE INDEX transfer_posts ON concert.transfer (pending_id) WHERE pending_id IS NOT NULL;
 CREATE UNIQUE INDEX transfer_external_ref ON concert.transfer (debit_account_id, external_ref)
     WHERE external_ref IS NOT NULL;
-COMMENT ON TABLE concert.transfer IS 'an amount moved from the debited to the credited account; append-only';
+COMMENT ON TABLE concert.transfer IS 'an amount moved from the debited to the credited account; append-only. created_at is when it was recorded, effective_at when it counts from, if that is another time';
+
+CREATE TABLE concert.pending_resolution (
+    pending_id  uuid        NOT NULL,
+    outcome     text        NOT NULL,
+    amount      bigint      NOT NULL,
+    transfer_id uuid,
+    created_at  timestamptz NOT NULL,
+    CONSTRAINT pending_resolution_pkey PRIMARY KEY (pending_id),
+    CONSTRAINT pending_resolution_pending_fkey FOREIGN KEY (pending_id)
+        REFERENCES concert.pending_transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT pending_resolution_outcome CHECK (outcome IN ('posted', 'voided', 'lapsed')),
+    CONSTRAINT pending_resolution_transfer CHECK ((outcome = 'posted') = (transfer_id IS NOT NULL)
+        AND (outcome = 'posted') = (amount > 0) AND amount >= 0)
+);
+COMMENT ON TABLE concert.pending_resolution IS 'how a pending transfer ended, once; one that lapsed may have no row yet; append-only';
+
+CREATE TABLE concert.account_checkpoint (
+    account_id uuid        NOT NULL,
+    seq        bigint      NOT NULL,
+    debits     numeric     NOT NULL,
+    credits    numeric     NOT NULL,
+    first_at   timestamptz NOT NULL,
+    last_at    timestamptz NOT NULL,
+    CONSTRAINT account_checkpoint_pkey PRIMARY KEY (account_id, seq),
+    CONSTRAINT account_checkpoint_account_fkey FOREIGN KEY (account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT
+);
+CREATE INDEX account_checkpoint_last ON concert.account_checkpoint (account_id, last_at, seq);
+COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later transfer can be under; the earliest time of those since the checkpoint before, the latest of all';
 
 SELECT pg_catalog.pg_extension_config_dump('concert.account', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.account_balance', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.payment', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.transfer', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.transfer_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.pending_transfer', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.pending_resolution', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.account_checkpoint', '');
 
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
@@ -99,9 +177,21 @@ CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.transfer
 CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.transfer
     FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.pending_transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('End it by transfer_post() or transfer_void().');
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.pending_transfer
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('End it by transfer_post() or transfer_void().');
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.pending_resolution
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.pending_resolution
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account_checkpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+
 -- Changing an id waits for whoever moves money of the account, as who moves money waits for it.
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.account
-    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id
+          OR old.frozen_at IS DISTINCT FROM new.frozen_at OR old.floor IS DISTINCT FROM new.floor)
     EXECUTE FUNCTION concert.guard_change();
 
 CREATE TYPE concert.charge_answer AS (
@@ -149,7 +239,8 @@ GRANT EXECUTE ON FUNCTION concert.balance(uuid, text) TO concert_reader;
 -- pay(booking_id, user_id) pays a pending booking from the user's wallet and confirms every
 -- reservation of it: debit the wallet, credit the concert's revenue, one commit.
 -- Writes payment, transfer, account_balance, reservation, history, the outbox (reservation.confirmed,
--- payment.captured), request_N with a key. Locks request key, booking, wallet (all waiting), the outbox key.
+-- payment.captured), request_N with a key. Locks request key, booking, wallet (all
+-- waiting), the concert's revenue (shared with every other sale), the outbox key.
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved (cancelled),
 -- insufficient_funds (amount and currency say what it costs), wrong_currency (a wallet, but of another
 -- currency), frozen.

@@ -85,25 +85,7 @@ UNION ALL
     WHERE (reserved, cancelled, expired) <> (told_reserved, told_cancelled, told_expired)
        OR told_confirmed NOT BETWEEN confirmed AND confirmed + cancelled
 UNION ALL
-    SELECT 'P4', 'account ' || a.id,
-           'balance row says debits ' || coalesce(b.debits::text, 'none') || ', credits '
-           || coalesce(b.credits::text, 'none') || '; transfers say ' || t.debits || ', ' || t.credits
-    FROM concert.account AS a
-    LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
-    CROSS JOIN LATERAL (
-        SELECT coalesce((SELECT sum(amount) FROM concert.transfer WHERE debit_account_id = a.id), 0) AS debits,
-               coalesce((SELECT sum(amount) FROM concert.transfer WHERE credit_account_id = a.id), 0) AS credits) AS t
-    WHERE a.floor IS NOT NULL AND (b.debits, b.credits) IS DISTINCT FROM (t.debits, t.credits)
-UNION ALL
-    SELECT 'P4', 'account ' || a.id, 'stands below its floor: ' || (b.credits - b.debits)
-    FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id
-    WHERE b.credits - b.debits < a.floor
-UNION ALL
-    SELECT 'P4', 'transfer ' || t.id, 'its currency is not that of both accounts'
-    FROM concert.transfer AS t
-    JOIN concert.account AS d ON d.id = t.debit_account_id
-    JOIN concert.account AS c ON c.id = t.credit_account_id
-    WHERE t.currency <> d.currency OR t.currency <> c.currency
+    SELECT 'P4', object, detail FROM concert.verify_ledger()
 UNION ALL
     SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || coalesce(t.amount, 0)
     FROM concert.payment AS p
@@ -146,7 +128,7 @@ COMMENT ON VIEW concert.violation IS 'one row for each broken promise; empty whe
 --   P1  a seat has at most one live reservation
 --   P2  an event in the outbox is one that will reach Kafka
 --   P3  an event's effects in this database happen once, and have their cause
---   P4  debits equal credits, no account is below its floor
+--   P4  debits equal credits, no account is below its floor (verify_ledger())
 --   P5  paid means confirmed
 --   P7  no place of a waiting room is admitted twice
 --   P8  the outbox's cursors only move forward
@@ -170,7 +152,7 @@ REVOKE ALL ON FUNCTION concert.check_integrity() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.check_integrity() TO concert_sidecar;
 
 -- lag() counts what is under way and will come right by itself: events not yet acked, confirmed
--- reservations without their ticket, charges without their record, pendings past their time.
+-- reservations without their ticket, charges without their record, transfers and reservations past their time.
 -- Reads only. Example: SELECT * FROM concert.lag();
 CREATE FUNCTION concert.lag() RETURNS TABLE (name text, value bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -185,6 +167,11 @@ BEGIN ATOMIC
     SELECT 'charge_records_missing', count(*) FROM concert.transfer AS t
     WHERE t.kind = 'charge'
       AND NOT EXISTS (SELECT FROM concert.point_charge_record AS p WHERE p.transfer_id = t.id)
+    UNION ALL
+    SELECT 'transfers_lapsed', count(*) FROM concert.pending_transfer AS p
+    JOIN concert.account_balance AS b ON b.account_id = p.debit_account_id
+    WHERE p.expires_at > b.lapsed_through AND p.expires_at <= statement_timestamp()
+      AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)
     UNION ALL
     SELECT 'pendings_expired', count(*) FROM concert.reservation AS r
     WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp();

@@ -434,6 +434,126 @@ REVOKE ALL ON FUNCTION concert.history_of_user(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.history_of_user(uuid) TO concert_sidecar;
 
 -- The ledger.
+ALTER TABLE concert.account
+    DROP CONSTRAINT account_kind,
+    DROP CONSTRAINT account_owner,
+    DROP CONSTRAINT account_name,
+    DROP CONSTRAINT account_floor,
+    ADD CONSTRAINT account_kind CHECK (kind IN ('wallet', 'revenue', 'funding', 'refunds_payable', 'fees')),
+    ADD CONSTRAINT account_owner CHECK (num_nonnulls(owner_id, name) = 1
+        AND (kind NOT IN ('wallet', 'revenue') OR owner_id IS NOT NULL)
+        AND (kind <> 'funding' OR name IS NOT NULL)),
+    ADD CONSTRAINT account_floor CHECK (CASE kind WHEN 'wallet' THEN floor IS NOT NULL
+        WHEN 'revenue' THEN floor IS NULL WHEN 'funding' THEN floor IS NULL ELSE true END);
+DROP INDEX concert.account_of_name;
+CREATE UNIQUE INDEX account_of_name ON concert.account (name, kind, currency)
+    WHERE name IS NOT NULL AND deleted_at IS NULL;
+COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, a named source of funds, refunds to be paid, fees';
+
+ALTER TABLE concert.account_balance
+    ADD COLUMN debits_pending bigint NOT NULL DEFAULT 0,
+    ADD COLUMN lapsed_through timestamptz NOT NULL DEFAULT '-infinity',
+    ADD CONSTRAINT account_balance_pending CHECK (debits_pending >= 0);
+CREATE INDEX account_balance_with_pending ON concert.account_balance (account_id) WHERE debits_pending > 0;
+COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved';
+
+CREATE TABLE concert.pending_transfer (
+    id                uuid        NOT NULL DEFAULT concert.uuid7(),
+    debit_account_id  uuid        NOT NULL,
+    credit_account_id uuid        NOT NULL,
+    amount            bigint      NOT NULL,
+    currency          text        NOT NULL,
+    description       text,
+    correlation_id    text,
+    created_at        timestamptz NOT NULL,
+    expires_at        timestamptz NOT NULL,
+    CONSTRAINT pending_transfer_pkey PRIMARY KEY (id),
+    CONSTRAINT pending_transfer_debit_fkey FOREIGN KEY (debit_account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT pending_transfer_credit_fkey FOREIGN KEY (credit_account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT pending_transfer_two_accounts CHECK (debit_account_id <> credit_account_id),
+    CONSTRAINT pending_transfer_amount CHECK (amount > 0)
+);
+CREATE INDEX pending_transfer_debit ON concert.pending_transfer (debit_account_id, expires_at);
+CREATE INDEX pending_transfer_credit ON concert.pending_transfer (credit_account_id, expires_at);
+COMMENT ON TABLE concert.pending_transfer IS 'an amount set aside until it is posted or voided, or until expires_at; append-only';
+
+-- The numbers of old transfers are those of their rows' places; what counts is that each has one.
+CREATE SEQUENCE concert.transfer_seq;
+ALTER TABLE concert.transfer
+    DROP CONSTRAINT transfer_kind,
+    DROP CONSTRAINT transfer_cause,
+    ADD COLUMN seq bigint NOT NULL DEFAULT pg_catalog.nextval('concert.transfer_seq'),
+    ADD COLUMN effective_at timestamptz,
+    ADD COLUMN description text,
+    ADD COLUMN correlation_id text,
+    ADD COLUMN reverses_id uuid,
+    ADD COLUMN pending_id uuid,
+    ADD COLUMN journal_id uuid,
+    ADD CONSTRAINT transfer_reverses_fkey FOREIGN KEY (reverses_id)
+        REFERENCES concert.transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    ADD CONSTRAINT transfer_pending_fkey FOREIGN KEY (pending_id)
+        REFERENCES concert.pending_transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    ADD CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment', 'transfer', 'posting', 'reversal')),
+    ADD CONSTRAINT transfer_cause CHECK ((kind = 'payment') = (payment_id IS NOT NULL)
+        AND (kind = 'posting') = (pending_id IS NOT NULL)
+        AND (kind = 'reversal') = (reverses_id IS NOT NULL)
+        AND (kind <> 'charge' OR external_ref IS NOT NULL)
+        AND (external_ref IS NULL OR kind IN ('charge', 'transfer')));
+DROP INDEX concert.transfer_debit;
+DROP INDEX concert.transfer_credit;
+CREATE INDEX transfer_debit ON concert.transfer (debit_account_id, seq);
+CREATE INDEX transfer_credit ON concert.transfer (credit_account_id, seq);
+CREATE UNIQUE INDEX transfer_reverses ON concert.transfer (reverses_id) WHERE reverses_id IS NOT NULL;
+CREATE UNIQUE INDEX transfer_posts ON concert.transfer (pending_id) WHERE pending_id IS NOT NULL;
+COMMENT ON TABLE concert.transfer IS 'an amount moved from the debited to the credited account; append-only. created_at is when it was recorded, effective_at when it counts from, if that is another time';
+
+CREATE TABLE concert.pending_resolution (
+    pending_id  uuid        NOT NULL,
+    outcome     text        NOT NULL,
+    amount      bigint      NOT NULL,
+    transfer_id uuid,
+    created_at  timestamptz NOT NULL,
+    CONSTRAINT pending_resolution_pkey PRIMARY KEY (pending_id),
+    CONSTRAINT pending_resolution_pending_fkey FOREIGN KEY (pending_id)
+        REFERENCES concert.pending_transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT pending_resolution_outcome CHECK (outcome IN ('posted', 'voided', 'lapsed')),
+    CONSTRAINT pending_resolution_transfer CHECK ((outcome = 'posted') = (transfer_id IS NOT NULL)
+        AND (outcome = 'posted') = (amount > 0) AND amount >= 0)
+);
+COMMENT ON TABLE concert.pending_resolution IS 'how a pending transfer ended, once; one that lapsed may have no row yet; append-only';
+
+CREATE TABLE concert.account_checkpoint (
+    account_id uuid        NOT NULL,
+    seq        bigint      NOT NULL,
+    debits     numeric     NOT NULL,
+    credits    numeric     NOT NULL,
+    first_at   timestamptz NOT NULL,
+    last_at    timestamptz NOT NULL,
+    CONSTRAINT account_checkpoint_pkey PRIMARY KEY (account_id, seq),
+    CONSTRAINT account_checkpoint_account_fkey FOREIGN KEY (account_id)
+        REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT
+);
+CREATE INDEX account_checkpoint_last ON concert.account_checkpoint (account_id, last_at, seq);
+COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later transfer can be under; the earliest time of those since the checkpoint before, the latest of all';
+
+SELECT pg_catalog.pg_extension_config_dump('concert.transfer_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.pending_transfer', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.pending_resolution', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.account_checkpoint', '');
+
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.pending_transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('End it by transfer_post() or transfer_void().');
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.pending_transfer
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('End it by transfer_post() or transfer_void().');
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.pending_resolution
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.pending_resolution
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account_checkpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+
 CREATE OR REPLACE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.payment
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 
@@ -447,8 +567,335 @@ CREATE OR REPLACE TRIGGER refuse_update BEFORE UPDATE ON concert.transfer
     FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.account
-    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
+    FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id
+          OR old.frozen_at IS DISTINCT FROM new.frozen_at OR old.floor IS DISTINCT FROM new.floor)
     EXECUTE FUNCTION concert.guard_change();
+
+CREATE TYPE concert.transfer_answer AS (ok boolean, reason text, transfer_id uuid);
+COMMENT ON TYPE concert.transfer_answer IS 'the answer of transfer(), reverse(), transfer_post() and transfer_void(): the transfer, if there is one';
+CREATE TYPE concert.journal_answer AS (
+    ok boolean, reason text, refused_leg integer, journal_id uuid, transfer_ids uuid[]);
+COMMENT ON TYPE concert.journal_answer IS 'the answer of journal(): its transfers in the order of the legs, or the leg that was refused';
+CREATE TYPE concert.pending_answer AS (
+    ok boolean, reason text, transfer_id uuid, expires_at timestamptz);
+COMMENT ON TYPE concert.pending_answer IS 'the answer of transfer_pending(): the pending transfer and when it lapses';
+
+CREATE FUNCTION concert.open_account(owner_id uuid, currency text, kind text, floor bigint DEFAULT 0,
+    name text DEFAULT NULL)
+    RETURNS uuid
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_open_account';
+COMMENT ON FUNCTION concert.open_account(uuid, text, text, bigint, text)
+    IS 'opens an account, or returns the one that is open';
+REVOKE ALL ON FUNCTION concert.open_account(uuid, text, text, bigint, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.open_account(uuid, text, text, bigint, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.freeze_account(account_id uuid)
+    RETURNS boolean
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_freeze_account';
+COMMENT ON FUNCTION concert.freeze_account(uuid)
+    IS 'stops all money to and from an account';
+REVOKE ALL ON FUNCTION concert.freeze_account(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.freeze_account(uuid) TO concert_sidecar;
+
+CREATE FUNCTION concert.unfreeze_account(account_id uuid)
+    RETURNS boolean
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_unfreeze_account';
+COMMENT ON FUNCTION concert.unfreeze_account(uuid)
+    IS 'lets a frozen account move money again';
+REVOKE ALL ON FUNCTION concert.unfreeze_account(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.unfreeze_account(uuid) TO concert_sidecar;
+
+CREATE FUNCTION concert.close_account(account_id uuid)
+    RETURNS boolean
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_close_account';
+COMMENT ON FUNCTION concert.close_account(uuid)
+    IS 'closes an account at zero';
+REVOKE ALL ON FUNCTION concert.close_account(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.close_account(uuid) TO concert_sidecar;
+
+CREATE FUNCTION concert.transfer(debit_account_id uuid, credit_account_id uuid, amount bigint,
+    description text DEFAULT NULL, external_ref text DEFAULT NULL, effective_at timestamptz DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.transfer_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_transfer';
+COMMENT ON FUNCTION concert.transfer(uuid, uuid, bigint, text, text, timestamptz, text, text)
+    IS 'moves an amount between two accounts';
+REVOKE ALL ON FUNCTION concert.transfer(uuid, uuid, bigint, text, text, timestamptz, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.transfer(uuid, uuid, bigint, text, text, timestamptz, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.journal(debit_account_ids uuid[], credit_account_ids uuid[], amounts bigint[],
+    description text DEFAULT NULL, effective_at timestamptz DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.journal_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_journal';
+COMMENT ON FUNCTION concert.journal(uuid[], uuid[], bigint[], text, timestamptz, text, text)
+    IS 'makes several transfers, all or none';
+REVOKE ALL ON FUNCTION concert.journal(uuid[], uuid[], bigint[], text, timestamptz, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.journal(uuid[], uuid[], bigint[], text, timestamptz, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.reverse(transfer_id uuid, description text DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.transfer_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_reverse';
+COMMENT ON FUNCTION concert.reverse(uuid, text, text, text)
+    IS 'moves the amount of a transfer back, once';
+REVOKE ALL ON FUNCTION concert.reverse(uuid, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reverse(uuid, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.transfer_pending(debit_account_id uuid, credit_account_id uuid, amount bigint,
+    expires_in integer, description text DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.pending_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_transfer_pending';
+COMMENT ON FUNCTION concert.transfer_pending(uuid, uuid, bigint, integer, text, text, text)
+    IS 'sets an amount aside, to be posted or voided';
+REVOKE ALL ON FUNCTION concert.transfer_pending(uuid, uuid, bigint, integer, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.transfer_pending(uuid, uuid, bigint, integer, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.transfer_post(transfer_id uuid, amount bigint DEFAULT NULL,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.transfer_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_transfer_post';
+COMMENT ON FUNCTION concert.transfer_post(uuid, bigint, text, text)
+    IS 'moves what a pending transfer set aside';
+REVOKE ALL ON FUNCTION concert.transfer_post(uuid, bigint, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.transfer_post(uuid, bigint, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.transfer_void(transfer_id uuid,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.transfer_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_transfer_void';
+COMMENT ON FUNCTION concert.transfer_void(uuid, text, text)
+    IS 'lets go of what a pending transfer set aside';
+REVOKE ALL ON FUNCTION concert.transfer_void(uuid, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.transfer_void(uuid, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.lapse_transfers(max_accounts integer)
+    RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_lapse_transfers';
+COMMENT ON FUNCTION concert.lapse_transfers(integer)
+    IS 'writes down which pending transfers have lapsed';
+REVOKE ALL ON FUNCTION concert.lapse_transfers(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.lapse_transfers(integer) TO concert_sidecar;
+
+CREATE FUNCTION concert.checkpoint_accounts(max_checkpoints integer)
+    RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_checkpoint_accounts';
+COMMENT ON FUNCTION concert.checkpoint_accounts(integer)
+    IS 'sums up accounts without a floor, a thousand transfers a checkpoint';
+REVOKE ALL ON FUNCTION concert.checkpoint_accounts(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.checkpoint_accounts(integer) TO concert_sidecar;
+
+CREATE FUNCTION concert.account_sums(account_id uuid)
+    RETURNS TABLE (debits numeric, credits numeric)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN a.floor IS NULL THEN coalesce(c.debits, 0) + d.amount ELSE b.debits END,
+           CASE WHEN a.floor IS NULL THEN coalesce(c.credits, 0) + e.amount ELSE b.credits END
+    FROM concert.account AS a
+    LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
+    LEFT JOIN LATERAL (
+        SELECT k.seq, k.debits, k.credits FROM concert.account_checkpoint AS k
+        WHERE a.floor IS NULL AND k.account_id = a.id ORDER BY k.seq DESC LIMIT 1) AS c ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
+        WHERE a.floor IS NULL AND t.debit_account_id = a.id AND t.seq > coalesce(c.seq, 0)) AS d
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
+        WHERE a.floor IS NULL AND t.credit_account_id = a.id AND t.seq > coalesce(c.seq, 0)) AS e
+    WHERE a.id = account_sums.account_id;
+END;
+COMMENT ON FUNCTION concert.account_sums(uuid)
+    IS 'internal: what was debited from and credited to an account in all';
+REVOKE ALL ON FUNCTION concert.account_sums(uuid) FROM PUBLIC;
+
+CREATE FUNCTION concert.account_balance(account_id uuid)
+    RETURNS TABLE (currency text, kind text, balance bigint, pending_debits bigint, pending_credits bigint,
+                   available bigint, is_frozen boolean)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT a.currency, a.kind, (s.credits - s.debits)::bigint, d.amount::bigint, e.amount::bigint,
+           (s.credits - s.debits - d.amount - a.floor)::bigint, a.frozen_at IS NOT NULL
+    FROM concert.account AS a
+    CROSS JOIN LATERAL concert.account_sums(a.id) AS s
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
+        WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp()
+          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS d
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
+        WHERE p.credit_account_id = a.id AND p.expires_at > statement_timestamp()
+          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS e
+    WHERE a.id = account_balance.account_id AND a.deleted_at IS NULL;
+END;
+COMMENT ON FUNCTION concert.account_balance(uuid)
+    IS 'what an account holds, what is set aside and what is available';
+REVOKE ALL ON FUNCTION concert.account_balance(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.account_balance(uuid) TO concert_admin;
+
+CREATE FUNCTION concert.balance_at(account_id uuid, at timestamptz)
+    RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT (coalesce(c.credits - c.debits, 0) + e.amount - d.amount)::bigint
+    FROM concert.account AS a
+    LEFT JOIN LATERAL (
+        SELECT k.seq, k.debits, k.credits FROM concert.account_checkpoint AS k
+        WHERE k.account_id = a.id AND k.last_at <= balance_at.at
+        ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
+        WHERE k.account_id = a.id) AS l
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
+        WHERE k.account_id = a.id AND k.first_at <= balance_at.at) AS u
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
+        WHERE t.debit_account_id = a.id AND t.created_at <= balance_at.at
+          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS d
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
+        WHERE t.credit_account_id = a.id AND t.created_at <= balance_at.at
+          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS e
+    WHERE a.id = balance_at.account_id AND balance_at.at IS NOT NULL;
+END;
+COMMENT ON FUNCTION concert.balance_at(uuid, timestamptz)
+    IS 'what an account held at a time';
+REVOKE ALL ON FUNCTION concert.balance_at(uuid, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.balance_at(uuid, timestamptz) TO concert_admin;
+
+CREATE FUNCTION concert.points_statement(user_id uuid, from_time timestamptz DEFAULT NULL,
+    to_time timestamptz DEFAULT NULL, currency text DEFAULT 'PTS')
+    RETURNS TABLE (recorded_at timestamptz, effective_at timestamptz, transfer_id uuid, kind text,
+                   amount bigint, balance bigint, description text, external_ref text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT m.created_at, coalesce(m.effective_at, m.created_at), m.id, m.kind, m.amount,
+           m.balance::bigint, m.description, m.external_ref
+    FROM (SELECT t.created_at, t.effective_at, t.id, t.kind, t.seq, t.description, t.external_ref, t.amount,
+                 sum(t.amount) OVER (PARTITION BY a.id ORDER BY t.seq) AS balance
+          FROM concert.account AS a
+          CROSS JOIN LATERAL (
+              SELECT c.created_at, c.effective_at, c.id, c.kind, c.seq, c.description, c.external_ref, c.amount
+              FROM concert.transfer AS c WHERE c.credit_account_id = a.id
+              UNION ALL
+              SELECT d.created_at, d.effective_at, d.id, d.kind, d.seq, d.description, d.external_ref, -d.amount
+              FROM concert.transfer AS d WHERE d.debit_account_id = a.id) AS t
+          WHERE a.owner_id = points_statement.user_id AND a.kind = 'wallet'
+            AND a.currency = points_statement.currency AND a.deleted_at IS NULL) AS m
+    WHERE (from_time IS NULL OR m.created_at >= from_time) AND (to_time IS NULL OR m.created_at < to_time)
+    ORDER BY m.seq;
+END;
+COMMENT ON FUNCTION concert.points_statement(uuid, timestamptz, timestamptz, text)
+    IS 'what moved in a users wallet, with the balance after each';
+REVOKE ALL ON FUNCTION concert.points_statement(uuid, timestamptz, timestamptz, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.points_statement(uuid, timestamptz, timestamptz, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.verify_ledger(from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
+    RETURNS TABLE (object text, detail text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH moved AS MATERIALIZED (
+        SELECT t.* FROM concert.transfer AS t
+        WHERE (from_time IS NULL OR t.created_at >= from_time) AND (to_time IS NULL OR t.created_at < to_time)),
+    looked_at AS MATERIALIZED (
+        SELECT a.id, a.currency, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending,
+               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.debit_account_id = a.id), 0) AS moved_out,
+               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.credit_account_id = a.id), 0) AS moved_in,
+               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
+                         WHERE p.debit_account_id = a.id AND NOT EXISTS (
+                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS unresolved,
+               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
+                         WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp() AND NOT EXISTS (
+                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS set_aside
+        FROM concert.account AS a LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
+        WHERE (from_time IS NULL AND to_time IS NULL)
+           OR a.id IN (SELECT m.debit_account_id FROM moved AS m)
+           OR a.id IN (SELECT m.credit_account_id FROM moved AS m))
+    SELECT 'account ' || l.id,
+           'balance row says debits ' || coalesce(l.debits::text, 'none') || ', credits '
+           || coalesce(l.credits::text, 'none') || '; transfers say ' || l.moved_out || ', ' || l.moved_in
+    FROM looked_at AS l
+    WHERE l.floor IS NOT NULL AND (l.debits, l.credits) IS DISTINCT FROM (l.moved_out, l.moved_in)
+    UNION ALL
+    SELECT 'account ' || l.id, 'has a balance row, but no floor'
+    FROM looked_at AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
+    UNION ALL
+    SELECT 'account ' || l.id, 'stands below its floor: ' || (l.credits - l.debits - l.set_aside)
+    FROM looked_at AS l WHERE l.credits - l.debits - l.set_aside < l.floor
+    UNION ALL
+    SELECT 'account ' || l.id, 'balance row says ' || l.debits_pending || ' set aside; pending transfers say ' || l.unresolved
+    FROM looked_at AS l WHERE l.debits_pending <> l.unresolved
+    UNION ALL
+    SELECT 'account ' || l.id, 'is closed, and holds ' || (l.moved_in - l.moved_out)
+    FROM looked_at AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
+    UNION ALL
+    SELECT 'account ' || l.id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
+    FROM looked_at AS l JOIN concert.account_checkpoint AS k ON k.account_id = l.id
+    WHERE (k.debits, k.credits) <> (
+        SELECT coalesce(sum(t.amount) FILTER (WHERE t.debit_account_id = l.id), 0),
+               coalesce(sum(t.amount) FILTER (WHERE t.credit_account_id = l.id), 0)
+        FROM concert.transfer AS t
+        WHERE l.id IN (t.debit_account_id, t.credit_account_id) AND t.seq <= k.seq)
+    UNION ALL
+    SELECT 'currency ' || b.currency, 'its balances together are ' || sum(b.balance)
+    FROM (SELECT a.currency, s.credits - s.debits AS balance
+          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s) AS b
+    GROUP BY b.currency HAVING sum(b.balance) <> 0
+    UNION ALL
+    SELECT 'transfer ' || m.id, 'its currency is not that of both accounts'
+    FROM moved AS m
+    JOIN concert.account AS d ON d.id = m.debit_account_id
+    JOIN concert.account AS c ON c.id = m.credit_account_id
+    WHERE m.currency <> d.currency OR m.currency <> c.currency
+    UNION ALL
+    SELECT 'transfer ' || m.id, 'its account does not exist'
+    FROM moved AS m
+    WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.debit_account_id)
+       OR NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.credit_account_id)
+    UNION ALL
+    SELECT 'transfer ' || m.id, 'is not what its pending transfer was resolved to'
+    FROM moved AS m
+    LEFT JOIN concert.pending_transfer AS p ON p.id = m.pending_id
+    LEFT JOIN concert.pending_resolution AS r ON r.pending_id = p.id
+    WHERE m.pending_id IS NOT NULL
+      AND (r.transfer_id IS DISTINCT FROM m.id OR r.amount <> m.amount OR m.amount > p.amount
+           OR (m.debit_account_id, m.credit_account_id, m.currency)
+              IS DISTINCT FROM (p.debit_account_id, p.credit_account_id, p.currency))
+    UNION ALL
+    SELECT 'pending transfer ' || r.pending_id, 'is posted, but its transfer is not there'
+    FROM concert.pending_resolution AS r
+    WHERE r.outcome = 'posted' AND NOT EXISTS (
+        SELECT FROM concert.transfer AS t WHERE t.id = r.transfer_id AND t.pending_id = r.pending_id)
+    UNION ALL
+    SELECT 'pending transfer ' || r.pending_id, 'was resolved ' || count(*) || ' times'
+    FROM concert.pending_resolution AS r GROUP BY r.pending_id HAVING count(*) > 1
+    UNION ALL
+    SELECT 'transfer ' || m.id, 'is not the reversal of what it reverses'
+    FROM moved AS m LEFT JOIN concert.transfer AS t ON t.id = m.reverses_id
+    WHERE m.reverses_id IS NOT NULL
+      AND (m.debit_account_id, m.credit_account_id, m.amount, m.currency)
+          IS DISTINCT FROM (t.credit_account_id, t.debit_account_id, t.amount, t.currency)
+    UNION ALL
+    SELECT 'transfer ' || m.reverses_id, 'was reversed ' || count(*) || ' times'
+    FROM moved AS m WHERE m.reverses_id IS NOT NULL GROUP BY m.reverses_id HAVING count(*) > 1;
+END;
+COMMENT ON FUNCTION concert.verify_ledger(timestamptz, timestamptz)
+    IS 'one row for each thing that is wrong with the ledger; none when all is well';
+REVOKE ALL ON FUNCTION concert.verify_ledger(timestamptz, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.verify_ledger(timestamptz, timestamptz) TO concert_admin;
 
 -- The outbox.
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
@@ -772,25 +1219,7 @@ UNION ALL
     WHERE (reserved, cancelled, expired) <> (told_reserved, told_cancelled, told_expired)
        OR told_confirmed NOT BETWEEN confirmed AND confirmed + cancelled
 UNION ALL
-    SELECT 'P4', 'account ' || a.id,
-           'balance row says debits ' || coalesce(b.debits::text, 'none') || ', credits '
-           || coalesce(b.credits::text, 'none') || '; transfers say ' || t.debits || ', ' || t.credits
-    FROM concert.account AS a
-    LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
-    CROSS JOIN LATERAL (
-        SELECT coalesce((SELECT sum(amount) FROM concert.transfer WHERE debit_account_id = a.id), 0) AS debits,
-               coalesce((SELECT sum(amount) FROM concert.transfer WHERE credit_account_id = a.id), 0) AS credits) AS t
-    WHERE a.floor IS NOT NULL AND (b.debits, b.credits) IS DISTINCT FROM (t.debits, t.credits)
-UNION ALL
-    SELECT 'P4', 'account ' || a.id, 'stands below its floor: ' || (b.credits - b.debits)
-    FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id
-    WHERE b.credits - b.debits < a.floor
-UNION ALL
-    SELECT 'P4', 'transfer ' || t.id, 'its currency is not that of both accounts'
-    FROM concert.transfer AS t
-    JOIN concert.account AS d ON d.id = t.debit_account_id
-    JOIN concert.account AS c ON c.id = t.credit_account_id
-    WHERE t.currency <> d.currency OR t.currency <> c.currency
+    SELECT 'P4', object, detail FROM concert.verify_ledger()
 UNION ALL
     SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || coalesce(t.amount, 0)
     FROM concert.payment AS p
@@ -826,3 +1255,26 @@ UNION ALL
     SELECT promise, object, detail FROM concert.outbox_violations()
 UNION ALL
     SELECT promise, object, detail FROM concert.inbox_violations();
+
+CREATE OR REPLACE FUNCTION concert.lag() RETURNS TABLE (name text, value bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
+BEGIN ATOMIC
+    SELECT 'events_unacked'::text, coalesce(sum(s.unacked), 0)::bigint FROM concert.outbox_stats() AS s
+    UNION ALL
+    SELECT 'tickets_missing', count(*) FROM concert.reservation AS r
+    WHERE r.status = 'confirmed'
+      AND NOT EXISTS (SELECT FROM concert.ticket AS t WHERE t.reservation_id = r.id)
+    UNION ALL
+    SELECT 'charge_records_missing', count(*) FROM concert.transfer AS t
+    WHERE t.kind = 'charge'
+      AND NOT EXISTS (SELECT FROM concert.point_charge_record AS p WHERE p.transfer_id = t.id)
+    UNION ALL
+    SELECT 'transfers_lapsed', count(*) FROM concert.pending_transfer AS p
+    JOIN concert.account_balance AS b ON b.account_id = p.debit_account_id
+    WHERE p.expires_at > b.lapsed_through AND p.expires_at <= statement_timestamp()
+      AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)
+    UNION ALL
+    SELECT 'pendings_expired', count(*) FROM concert.reservation AS r
+    WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp();
+END;
