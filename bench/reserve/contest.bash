@@ -5,7 +5,7 @@
 # seat that is sold, or that a transaction still open has won. A contestant is a pgbench script. Those that win have a pool
 # of seats (the rivals one of their own) and take them in random order from a share that no other run gets; that every call did win is
 # checked after each run, and that losers took no transaction number and wrote no WAL.
-readonly WINS_PER_SECOND_MAX=$((5000 * ($(nproc) > 2 ? $(nproc) : 2)))
+readonly WINS_PER_SECOND_MAX=$((10000 * ($(nproc) > 2 ? $(nproc) : 2)))
 readonly RUN_SEATS_MIN=$((clients * 100))
 readonly SOLD_SEAT=00000000-0000-0000-0000-000000000000
 readonly OPEN_SEAT=ffffffff-ffff-ffff-ffff-ffffffffffff
