@@ -208,19 +208,11 @@ booking_add_history(const Booking *booking, Act act, TimestampTz now)
 }
 
 static void
-booking_tell_act(const Booking *booking, Act act, TimestampTz now)
+booking_tell(const Booking *booking, Act act, TimestampTz now)
 {
 	booking_add_history(booking, act, now);
 	outbox_emit(TOPIC_RESERVATION, uuid_text(&booking->id), psprintf("reservation.%s", act.action),
 				booking_payload(booking, act.detail), act.correlation_id);
-}
-
-void
-booking_tell(const Booking *booking, const char *action, TimestampTz now, const char *actor,
-			 const char *correlation_id)
-{
-	booking_tell_act(
-		booking, (Act){.action = action, .actor = actor, .correlation_id = correlation_id}, now);
 }
 
 void
@@ -307,7 +299,7 @@ booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act ac
 							 uuid_array_value(booking_seat_ids(booking), booking->count)));
 
 	booking_require_changed(change, changed, booking->count);
-	booking_tell_act(booking, act, now);
+	booking_tell(booking, act, now);
 }
 
 void
@@ -354,7 +346,8 @@ booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 		bookings[booking_count++] = booking_from_rows(first, last);
 	}
 	for (int i = 0; i < booking_count; i++)
-		booking_tell(&bookings[i], "expired", now, NULL, correlation_id);
+		booking_tell(&bookings[i], (Act){.action = "expired", .correlation_id = correlation_id},
+					 now);
 }
 
 Datum

@@ -62,11 +62,10 @@ extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, Timestamp
 /* Appends a reservation and adds its price; the array must have room. Raises 22003 past bigint. */
 extern void booking_add(Booking *booking, Reservation reservation);
 
-/* Tells what was done to the booking: a row of history and the event reservation.ACTION. */
-extern void booking_tell(const Booking *booking, const char *action, TimestampTz now,
-						 const char *actor, const char *correlation_id);
-
-/* The same of a booking that this transaction has just made: reservation.reserved. */
+/*
+ * Tells of a booking that this transaction has just made: a row of history and the event
+ * reservation.reserved.
+ */
 extern void booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id);
 
 /*
