@@ -4,49 +4,55 @@
 #include <string.h>
 
 #include "api.h"
+#include "body.h"
 #include "booking.h"
 #include "caller.h"
 #include "http.h"
 #include "metrics.h"
 #include "options.h"
+#include "payment.h"
 #include "problem.h"
 #include "seatmap.h"
 #include "sql.h"
 #include "web.h"
+#include "webhook.h"
 
 #define DEFAULT_CURRENCY "PTS"
 #define BALANCE_COLUMN (SQL_REST + 2)
 
 struct Api
 {
-	Http	   *http;
-	Room	   *room;
-	BookingDesk desk;
-	SeatMap	   *seatmap;
-	Web		   *web;
+	Http		  *http;
+	Room		  *room;
+	BookingDesk	   desk;
+	SeatMap		  *seatmap;
+	Web			  *web;
+	const Secrets *provider_secrets; /* NULL: messages of a provider do not come in here */
 };
 
-static void		   api_join_queue(HttpRequest *request, void *arg);
-static void		   api_joined(void *arg, RoomStatus status, const RoomPlace *place);
-static void		   api_check_place(HttpRequest *request, void *arg);
-static void		   api_checked(void *arg, const RoomCheck *check);
-static void		   api_list_concerts(HttpRequest *request, void *arg);
-static void		   api_list_dates(HttpRequest *request, void *arg);
-static void		   api_listed(void *arg, const PGresult *res, const char *errstr);
-static void		   api_show_seats(HttpRequest *request, void *arg);
-static void		   api_make_booking(HttpRequest *request, void *arg);
-static void		   api_pay_booking(HttpRequest *request, void *arg);
-static void		   api_cancel_booking(HttpRequest *request, void *arg);
-static void		   api_charge_points(HttpRequest *request, void *arg);
-static const char *api_body_text(HttpRequest *request, const json_t *body, const char *name,
-								 const char *default_value);
-static void		   api_charged(void *arg, const PGresult *res, const char *errstr);
-static void		   api_show_points(HttpRequest *request, void *arg);
-static void		   api_points_read(void *arg, const PGresult *res, const char *errstr);
-static void		   api_show_metrics(HttpRequest *request, void *arg);
-static void		   api_show_health(HttpRequest *request, void *arg);
-static void		   api_show_readiness(HttpRequest *request, void *arg);
-static void		   api_show_file(HttpRequest *request, void *arg);
+static void api_join_queue(HttpRequest *request, void *arg);
+static void api_joined(void *arg, RoomStatus status, const RoomPlace *place);
+static void api_check_place(HttpRequest *request, void *arg);
+static void api_checked(void *arg, const RoomCheck *check);
+static void api_list_concerts(HttpRequest *request, void *arg);
+static void api_list_dates(HttpRequest *request, void *arg);
+static void api_listed(void *arg, const PGresult *res, const char *errstr);
+static void api_show_seats(HttpRequest *request, void *arg);
+static void api_make_booking(HttpRequest *request, void *arg);
+static void api_pay_booking(HttpRequest *request, void *arg);
+static void api_cancel_booking(HttpRequest *request, void *arg);
+static void api_begin_payment(HttpRequest *request, void *arg);
+static void api_show_payment(HttpRequest *request, void *arg);
+static void api_refund_booking(HttpRequest *request, void *arg);
+static void api_take_message(HttpRequest *request, void *arg);
+static void api_charge_points(HttpRequest *request, void *arg);
+static void api_charged(void *arg, const PGresult *res, const char *errstr);
+static void api_show_points(HttpRequest *request, void *arg);
+static void api_points_read(void *arg, const PGresult *res, const char *errstr);
+static void api_show_metrics(HttpRequest *request, void *arg);
+static void api_show_health(HttpRequest *request, void *arg);
+static void api_show_readiness(HttpRequest *request, void *arg);
+static void api_show_file(HttpRequest *request, void *arg);
 
 /* The first three are all that a process without the role "api" answers. */
 static const HttpRoute routes[] = {
@@ -61,6 +67,10 @@ static const HttpRoute routes[] = {
 	{"POST", "/v1/dates/{id}/bookings", "booking_make", api_make_booking, HTTP_NEEDS_KEY},
 	{"POST", "/v1/bookings/{id}/payment", "booking_pay", api_pay_booking, HTTP_NEEDS_KEY},
 	{"DELETE", "/v1/bookings/{id}", "booking_cancel", api_cancel_booking, 0},
+	{"POST", "/v1/bookings/{id}/payments", "payment_begin", api_begin_payment, HTTP_NEEDS_KEY},
+	{"GET", "/v1/payments/{id}", "payment", api_show_payment, 0},
+	{"POST", "/v1/bookings/{id}/refund", "booking_refund", api_refund_booking, HTTP_NEEDS_KEY},
+	{"POST", "/v1/provider/{name}/messages", "provider_message", api_take_message, 0},
 	{"POST", "/v1/users/{id}/points", "points_charge", api_charge_points, HTTP_NEEDS_KEY},
 	{"GET", "/v1/users/{id}/points", "points", api_show_points, 0},
 	{"GET", "/*", "web", api_show_file, 0},
@@ -80,6 +90,7 @@ api_open(struct event_base *base, const ApiParts *parts)
 	api->room = parts->room;
 	api->desk.db = parts->db;
 	api->desk.hold = parts->hold;
+	api->provider_secrets = parts->provider_secrets;
 	api->seatmap = seatmap_open(parts->db);
 	api->web = web_open(parts->db == NULL ? "" : web_dir[0] != '\0' ? web_dir : CONCERT_WEB_DIR);
 	if (api->seatmap != NULL && api->web != NULL)
@@ -260,47 +271,53 @@ api_cancel_booking(HttpRequest *request, void *arg)
 }
 
 static void
+api_begin_payment(HttpRequest *request, void *arg)
+{
+	payment_begin(((Api *) arg)->desk.db, request);
+}
+
+static void
+api_show_payment(HttpRequest *request, void *arg)
+{
+	payment_show(((Api *) arg)->desk.db, request);
+}
+
+static void
+api_refund_booking(HttpRequest *request, void *arg)
+{
+	payment_refund(((Api *) arg)->desk.db, request);
+}
+
+static void
+api_take_message(HttpRequest *request, void *arg)
+{
+	Api *api = arg;
+
+	webhook_take(api->desk.db, api->provider_secrets, request);
+}
+
+static void
 api_charge_points(HttpRequest *request, void *arg)
 {
 	Api		 *api = arg;
 	char	  user_id[ID_BYTES];
 	SqlCharge call = {.user_id = user_id};
-	json_t	 *amount;
 	json_t	 *body;
 
 	if (!caller_operator(request) || !caller_path_id(request, 0, user_id) ||
 		(body = http_body_object(request)) == NULL)
 		return;
-	amount = json_object_get(body, "amount");
-	if (!json_is_integer(amount) || json_integer_value(amount) <= 0)
-		problem_reply(request, PROBLEM_INVALID, "\"amount\" is not a whole number above 0.");
-	else if ((call.currency = api_body_text(request, body, "currency", DEFAULT_CURRENCY)) != NULL &&
-			 (call.source = api_body_text(request, body, "source", NULL)) != NULL &&
-			 (call.external_ref = api_body_text(request, body, "external_ref", NULL)) != NULL)
+	if (body_number(request, body, "amount", 1, 0, &call.amount) &&
+		body_text(request, body, "currency", DEFAULT_CURRENCY, &call.currency) &&
+		body_text(request, body, "source", NULL, &call.source) &&
+		body_text(request, body, "external_ref", NULL, &call.external_ref))
 	{
-		call.amount = json_integer_value(amount);
 		call.idempotency_key = http_idempotency_key(request);
 		call.correlation_id = http_correlation_id(request);
 		if (!sql_charge_points(api->desk.db, &call, api_charged, request))
 			problem_reply(request, PROBLEM_OVERLOADED, NULL);
 	}
 	json_decref(body);
-}
-
-/* A text of the body, default_value when it is absent; NULL: the request is answered. */
-static const char *
-api_body_text(HttpRequest *request, const json_t *body, const char *name, const char *default_value)
-{
-	const json_t *value = json_object_get(body, name);
-	char		  detail[64];
-
-	if (value == NULL && default_value != NULL)
-		return default_value;
-	if (json_is_string(value))
-		return json_string_value(value);
-	snprintf(detail, sizeof(detail), "\"%s\" is not a text.", name);
-	problem_reply(request, PROBLEM_INVALID, detail);
-	return NULL;
 }
 
 static void

@@ -12,14 +12,16 @@
 #include "db.h"
 #include "hold.h"
 #include "room.h"
+#include "secret.h"
 
 typedef struct Api Api;
 
 typedef struct ApiParts
 {
-	Db	 *db; /* NULL, and the others too: only /metrics, /healthz and /readyz */
-	Hold *hold;
-	Room *room; /* NULL: there are no keys to sign places with */
+	Db			  *db; /* NULL, and the others too: only /metrics, /healthz and /readyz */
+	Hold		  *hold;
+	const Secrets *provider_secrets; /* of its messages; NULL: none come in here */
+	Room		  *room;			 /* NULL: there are no keys to sign places with */
 } ApiParts;
 
 /* NULL: the cause is logged. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "body.h"
 #include "booking.h"
 #include "caller.h"
 #include "clock.h"
@@ -56,7 +57,6 @@ typedef struct Booking
 static Booking *booking_read(const BookingDesk *desk, HttpRequest *request);
 static json_t  *booking_read_body(HttpRequest *request);
 static bool		booking_take_concessions(Booking *booking, const json_t *concessions);
-static char	   *text_array(const json_t *texts);
 static bool		booking_take_seats(Booking *booking, const json_t *seats);
 static void		booking_free(Booking *booking);
 static void booking_held(void *arg, HoldStatus status, int64_t fence, const HoldRefusal *refusals,
@@ -71,7 +71,6 @@ static void booking_mark_pending(const Booking *booking, const json_t *seats, in
 static void booking_mark_refused(const Booking *booking, const json_t *seats);
 static void booking_release(Booking *booking);
 static void booking_observe(const Booking *booking);
-static bool cancel_read_seats(HttpRequest *request, char **ret_seat_ids);
 static void booking_paid(void *arg, const PGresult *res, const char *errstr);
 static void booking_cancelled(void *arg, const PGresult *res, const char *errstr);
 
@@ -110,39 +109,20 @@ booking_pay(const BookingDesk *desk, HttpRequest *request)
 void
 booking_cancel(const BookingDesk *desk, HttpRequest *request)
 {
-	char  booking_id[ID_BYTES];
-	char  user_id[ID_BYTES];
-	char *seat_ids;
+	char	booking_id[ID_BYTES];
+	char	user_id[ID_BYTES];
+	char   *seat_ids;
+	json_t *body;
 
 	if (!caller_user(request, user_id) || !caller_path_id(request, 0, booking_id) ||
-		!cancel_read_seats(request, &seat_ids))
+		(body = http_body_object(request)) == NULL)
 		return;
-	if (!sql_cancel(desk->db, booking_id, user_id, http_idempotency_key(request),
+	if (body_ids(request, body, "seats", &seat_ids) &&
+		!sql_cancel(desk->db, booking_id, user_id, http_idempotency_key(request),
 					http_correlation_id(request), seat_ids, booking_cancelled, request))
 		problem_reply(request, PROBLEM_OVERLOADED, NULL);
 	free(seat_ids);
-}
-
-/* The body's "seats" as a uuid[] literal, NULL without any. False: the request is answered. */
-static bool
-cancel_read_seats(HttpRequest *request, char **ret_seat_ids)
-{
-	json_t		 *body = http_body_object(request);
-	const json_t *seats = json_object_get(body, "seats");
-	size_t		  i;
-	const json_t *seat;
-	char		  id[ID_BYTES];
-	bool		  valid = seats == NULL || (json_is_array(seats) && json_array_size(seats) > 0);
-
-	if (body == NULL)
-		return false;
-	json_array_foreach((json_t *) seats, i, seat) valid =
-		valid && json_is_string(seat) && id_parse(json_string_value(seat), id);
-	*ret_seat_ids = valid && seats != NULL ? text_array(seats) : NULL;
 	json_decref(body);
-	if (!valid)
-		problem_reply(request, PROBLEM_INVALID, "\"seats\" is not an array of seat ids.");
-	return valid;
 }
 
 /* NULL: the request is answered. */
@@ -226,46 +206,9 @@ booking_take_concessions(Booking *booking, const json_t *concessions)
 	if (!valid)
 		problem_reply(booking->request, PROBLEM_INVALID,
 					  "\"concessions\" has not a name or null for each seat.");
-	else if ((booking->concessions = text_array(concessions)) == NULL)
+	else if ((booking->concessions = body_text_array(concessions)) == NULL)
 		problem_reply(booking->request, PROBLEM_INTERNAL, NULL);
 	return booking->concessions != NULL;
-}
-
-/* Strings and nulls as the literal of an SQL array; NULL: no memory. */
-static char *
-text_array(const json_t *texts)
-{
-	size_t		  size = sizeof("{}");
-	size_t		  i;
-	const json_t *text;
-	char		 *literal;
-	char		 *at;
-
-	json_array_foreach((json_t *) texts, i, text) size +=
-		sizeof(",NULL") + 2 * json_string_length(text);
-	literal = malloc(size);
-	if (literal == NULL)
-		return NULL;
-	at = literal;
-	json_array_foreach((json_t *) texts, i, text)
-	{
-		*at++ = i == 0 ? '{' : ',';
-		if (json_is_null(text))
-		{
-			at = stpcpy(at, "NULL");
-			continue;
-		}
-		*at++ = '"';
-		for (const char *from = json_string_value(text); *from != '\0'; from++)
-		{
-			if (*from == '"' || *from == '\\')
-				*at++ = '\\';
-			*at++ = *from;
-		}
-		*at++ = '"';
-	}
-	strcpy(at, "}");
-	return literal;
 }
 
 static bool

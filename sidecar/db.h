@@ -62,6 +62,9 @@ void db_on_state(Db *db, void (*changed)(void *arg, bool connected), void *arg);
 int	 db_connected(const Db *db);
 int	 db_queued(const Db *db);
 
+/* The extension's version before this one has no such function. */
+#define DB_UNDEFINED_FUNCTION "42883"
+
 /* The SQLSTATE of an error result, "" for anything else. */
 const char *db_sqlstate(const PGresult *res);
 

@@ -55,6 +55,9 @@ const char *http_correlation_id(const HttpRequest *request);
 const char *http_idempotency_key(const HttpRequest *request);
 bool		http_trusted(const HttpRequest *request);
 
+/* The body as it came; "" when there is none. */
+const char *http_body(const HttpRequest *request, size_t *ret_len);
+
 /*
  * The body as a JSON object, an empty one as {}; the caller drops it. NULL: it is none, and the
  * request is already answered with its problem.

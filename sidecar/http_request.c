@@ -29,8 +29,8 @@
  * could a body with both a length and chunks.
  */
 static const char *const single_headers[] = {
-	"Content-Length",  "Transfer-Encoding", "Host",			"X-User-Id",   "X-Role",
-	"Idempotency-Key", "Concert-Place",		"Concert-Pass", "X-Request-Id"};
+	"Content-Length",  "Transfer-Encoding", "Host",			"X-User-Id",	"X-Role",
+	"Idempotency-Key", "Concert-Place",		"Concert-Pass", "X-Request-Id", "Provider-Signature"};
 
 #define SINGLE_HEADER_COUNT ((int) (sizeof(single_headers) / sizeof(single_headers[0])))
 
@@ -104,6 +104,13 @@ http_trusted(const HttpRequest *request)
 	http->trust_text = text;
 	info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	return info != NULL && trust_has(&http->trust, info->client_addr);
+}
+
+const char *
+http_body(const HttpRequest *request, size_t *ret_len)
+{
+	*ret_len = request->body_len;
+	return request->body_len > 0 ? request->body : "";
 }
 
 json_t *

@@ -27,10 +27,12 @@
 #include "kafka.h"
 #include "log.h"
 #include "options.h"
+#include "provider.h"
 #include "reaper.h"
 #include "redis.h"
 #include "relay.h"
 #include "room.h"
+#include "secret.h"
 #include "skip.h"
 #include "token.h"
 
@@ -58,6 +60,9 @@ typedef struct Daemon
 	Relay			  *relay;
 	Consumer		  *consumer;
 	Reaper			  *reaper;
+	Secrets			  *provider_keys;	 /* what we show to the payment provider */
+	Secrets			  *provider_secrets; /* what its messages are signed with */
+	Provider		  *provider;
 	Api				  *api;
 	int				   undrained; /* parts that have not said yet that they are */
 	bool			   draining;
@@ -72,6 +77,7 @@ typedef struct Command
 } Command;
 
 static int		  command_check_config(int argc, char **argv);
+static bool		  check_secrets(const char *file);
 static int		  command_outbox(int argc, char **argv);
 static int		  print_help(void);
 static bool		  load_options(const char *path);
@@ -80,12 +86,15 @@ static bool		  daemon_open(Daemon *daemon);
 static bool		  daemon_open_redis(Daemon *daemon, unsigned roles);
 static bool		  daemon_open_room(Daemon *daemon, unsigned roles);
 static bool		  daemon_open_kafka(Daemon *daemon, unsigned roles);
+static bool		  daemon_open_provider(Daemon *daemon, unsigned roles);
+static bool		  daemon_open_secrets(const char *file, Secrets **ret_secrets);
 static bool		  daemon_open_api(Daemon *daemon, unsigned roles);
 static bool		  daemon_open_signals(Daemon *daemon);
 static void		  daemon_close(Daemon *daemon);
 static HoldConfig hold_config(void);
 static RoomConfig room_config(void);
 static void		  daemon_configure(Daemon *daemon);
+static void		  reload_secrets(Secrets *secrets, const char *file);
 static void		  on_stop(evutil_socket_t signal_number, short what, void *arg);
 static void		  on_reload(evutil_socket_t signal_number, short what, void *arg);
 static void		  on_drained(void *arg);
@@ -160,8 +169,23 @@ command_check_config(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	token_close(keys);
+	if (!check_secrets(options_current()->provider_key_file) ||
+		!check_secrets(options_current()->provider_secret_file))
+		return EXIT_FAILURE;
 	printf("%s: good\n", argv[1]);
 	return EXIT_SUCCESS;
+}
+
+static bool
+check_secrets(const char *file)
+{
+	char	 errstr[OPTIONS_ERROR_BYTES];
+	Secrets *secrets = file[0] != '\0' ? secret_open(file, errstr, sizeof(errstr)) : NULL;
+
+	if (file[0] != '\0' && secrets == NULL)
+		fprintf(stderr, "concertd: %s\n", errstr);
+	secret_close(secrets);
+	return file[0] == '\0' || secrets != NULL;
 }
 
 static int
@@ -226,17 +250,18 @@ daemon_open(Daemon *daemon)
 	daemon->base = event_base_new();
 	return (daemon->base != NULL || part_failed("event loop")) && daemon_open_signals(daemon) &&
 		daemon_open_redis(daemon, roles) && daemon_open_room(daemon, roles) &&
-		daemon_open_kafka(daemon, roles) && daemon_open_api(daemon, roles);
+		daemon_open_kafka(daemon, roles) && daemon_open_provider(daemon, roles) &&
+		daemon_open_api(daemon, roles);
 }
 
-/* Everything but a mere relay mirrors the database in Redis. */
+/* All but a mere relay or provider mirrors the database in Redis. */
 static bool
 daemon_open_redis(Daemon *daemon, unsigned roles)
 {
 	const Options *options = options_current();
 	HoldConfig	   config = hold_config();
 
-	if ((roles & ~ROLE_RELAY) == 0)
+	if ((roles & ~(ROLE_RELAY | ROLE_PROVIDER)) == 0)
 		return true;
 	daemon->redis = redis_open(daemon->base, options->redis_nodes, options->redis_timeout_ms);
 	if (daemon->redis == NULL)
@@ -306,6 +331,32 @@ daemon_open_kafka(Daemon *daemon, unsigned roles)
 	return (roles & ROLE_REAPER) == 0 || daemon->reaper != NULL || part_failed("reaper");
 }
 
+/* Without an address there is nobody to ask; messages may come in all the same. */
+static bool
+daemon_open_provider(Daemon *daemon, unsigned roles)
+{
+	const Options *options = options_current();
+
+	if (!daemon_open_secrets(options->provider_secret_file, &daemon->provider_secrets) ||
+		!daemon_open_secrets(options->provider_key_file, &daemon->provider_keys))
+		return false;
+	if ((roles & ROLE_PROVIDER) == 0 || options->provider_url[0] == '\0')
+		return true;
+	daemon->provider = provider_open(daemon->base, daemon->provider_keys);
+	return daemon->provider != NULL || part_failed("provider");
+}
+
+static bool
+daemon_open_secrets(const char *file, Secrets **ret_secrets)
+{
+	char errstr[OPTIONS_ERROR_BYTES];
+
+	if (file[0] == '\0' || (*ret_secrets = secret_open(file, errstr, sizeof(errstr))) != NULL)
+		return true;
+	log_event(LOG_ERROR_LEVEL, "secrets_unusable", NULL, "{s:s}", "why", errstr);
+	return false;
+}
+
 /* Every process answers /metrics, /healthz and /readyz. */
 static bool
 daemon_open_api(Daemon *daemon, unsigned roles)
@@ -320,7 +371,10 @@ daemon_open_api(Daemon *daemon, unsigned roles)
 		if (daemon->api_db == NULL)
 			return part_failed("database");
 		http_ready_check("database", database_check, daemon);
-		parts = (ApiParts){.db = daemon->api_db, .hold = daemon->hold, .room = daemon->room};
+		parts = (ApiParts){.db = daemon->api_db,
+						   .hold = daemon->hold,
+						   .room = daemon->room,
+						   .provider_secrets = daemon->provider_secrets};
 	}
 	daemon->api = api_open(daemon->base, &parts);
 	return daemon->api != NULL || part_failed("api");
@@ -346,6 +400,7 @@ daemon_open_signals(Daemon *daemon)
 static void
 daemon_close(Daemon *daemon)
 {
+	provider_close(daemon->provider);
 	consumer_close(daemon->consumer);
 	relay_close(daemon->relay);
 	reaper_close(daemon->reaper);
@@ -359,6 +414,8 @@ daemon_close(Daemon *daemon)
 	hold_close(daemon->hold);
 	api_close(daemon->api);
 	token_close(daemon->keys);
+	secret_close(daemon->provider_keys);
+	secret_close(daemon->provider_secrets);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		if (daemon->signals[i] != NULL)
 			event_free(daemon->signals[i]);
@@ -406,6 +463,17 @@ daemon_configure(Daemon *daemon)
 		!token_reload(daemon->keys, options->keys_pass_file, errstr, sizeof(errstr)))
 		log_event(LOG_ERROR_LEVEL, "keys_unusable", NULL, "{s:s, s:s}", "file",
 				  options->keys_pass_file, "why", errstr);
+	reload_secrets(daemon->provider_secrets, options->provider_secret_file);
+	reload_secrets(daemon->provider_keys, options->provider_key_file);
+}
+
+static void
+reload_secrets(Secrets *secrets, const char *file)
+{
+	char errstr[OPTIONS_ERROR_BYTES];
+
+	if (secrets != NULL && !secret_reload(secrets, file, errstr, sizeof(errstr)))
+		log_event(LOG_ERROR_LEVEL, "secrets_unusable", NULL, "{s:s}", "why", errstr);
 }
 
 static void
@@ -420,12 +488,15 @@ on_stop(evutil_socket_t signal_number, short what, void *arg)
 		_exit(EXIT_FAILURE);
 	daemon->draining = true;
 	clock_wait(daemon->drain_timer, options_current()->api_drain_seconds);
-	daemon->undrained = 1 + (daemon->relay != NULL) + (daemon->consumer != NULL);
+	daemon->undrained =
+		1 + (daemon->relay != NULL) + (daemon->consumer != NULL) + (daemon->provider != NULL);
 	api_drain(daemon->api, on_drained, daemon);
 	if (daemon->relay != NULL)
 		relay_drain(daemon->relay, on_drained, daemon);
 	if (daemon->consumer != NULL)
 		consumer_drain(daemon->consumer, on_drained, daemon);
+	if (daemon->provider != NULL)
+		provider_drain(daemon->provider, on_drained, daemon);
 }
 
 static void

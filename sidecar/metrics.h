@@ -81,6 +81,20 @@
 	  "reservations that the reaper expired", NULL)                                                \
 	X(METRIC_REAPER_ERRORS, "concert_reaper_errors_total", COUNTER, "reaper faults by task",       \
 	  "task")                                                                                      \
+	X(METRIC_REAPER_MISSING, "concert_reaper_missing_total", COUNTER,                              \
+	  "reaper tasks that the extension's version does not know", "task")                           \
+	X(METRIC_PROVIDER_CALLS, "concert_provider_calls_total", COUNTER,                              \
+	  "questions to the payment provider by kind and outcome", "kind,outcome")                     \
+	X(METRIC_PROVIDER_SECONDS, "concert_provider_call_seconds", HISTOGRAM,                         \
+	  "time of a question to the payment provider", "kind")                                        \
+	X(METRIC_PROVIDER_IN_FLIGHT, "concert_provider_in_flight", GAUGE,                              \
+	  "questions to the payment provider that are under way", NULL)                                \
+	X(METRIC_PROVIDER_BREAKER, "concert_provider_breaker", GAUGE,                                  \
+	  "0: the provider is asked, 1: one question goes first, 2: it is not asked", NULL)            \
+	X(METRIC_PROVIDER_MESSAGES, "concert_provider_messages_total", COUNTER,                        \
+	  "what the provider said, by type and outcome", "type,outcome")                               \
+	X(METRIC_PROVIDER_SIGNATURES, "concert_provider_signatures_total", COUNTER,                    \
+	  "signatures of messages by verdict", "verdict")                                              \
 	X(METRIC_LAG, "concert_lag", GAUGE, "what is under way in the database", "name")
 
 typedef enum MetricId

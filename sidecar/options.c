@@ -96,6 +96,8 @@ static bool	 options_environment(Options *options, char *errstr, size_t size);
 static bool	 options_check(const Options *options, char *errstr, size_t size);
 static bool	 options_check_conninfo(const char *conninfo, char *errstr, size_t size);
 static bool	 options_check_trusted(const char *trusted, char *errstr, size_t size);
+static bool	 options_check_provider(const Options *options, char *errstr, size_t size);
+static bool	 url_is_safe(const char *url);
 static bool	 options_check_addresses(const char *option, const char *list, char *errstr,
 									 size_t size);
 static const OptionRow *options_find(const char *section, const char *key);
@@ -350,6 +352,7 @@ options_check(const Options *options, char *errstr, size_t size)
 				 options->relay_poll_min_ms, options->relay_poll_max_ms);
 	else
 		return options_check_conninfo(options->db_conninfo, errstr, size) &&
+			options_check_provider(options, errstr, size) &&
 			options_check_trusted(options->api_trusted, errstr, size) &&
 			options_check_addresses("api.listen", options->api_listen, errstr, size) &&
 			options_check_addresses("redis.nodes", options->redis_nodes, errstr, size);
@@ -385,6 +388,49 @@ options_check_trusted(const char *trusted, char *errstr, size_t size)
 	if (trust_parse(trusted, &trust, why, sizeof(why)))
 		return true;
 	snprintf(errstr, size, "api.trusted: %s", why);
+	return false;
+}
+
+/* Somebody else asks again when a lease is over, so the answer must have come by then. */
+static bool
+options_check_provider(const Options *options, char *errstr, size_t size)
+{
+	const char *name = options->provider_name;
+
+	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0')
+		snprintf(errstr, size, "provider.name: \"%s\" is not of a-z, 0-9, _ and - only", name);
+	else if (options->provider_url[0] != '\0' && !url_is_safe(options->provider_url))
+		snprintf(errstr, size, "provider.url: \"%.*s\" is neither https:// nor http:// on loopback",
+				 SHOWN_BYTES, options->provider_url);
+	else if (options->provider_url[0] != '\0' && name[0] == '\0')
+		snprintf(errstr, size, "provider.url is set, but not provider.name");
+	else if (options->provider_lease_seconds * 1000LL <= options->provider_timeout_ms)
+		snprintf(errstr, size,
+				 "provider.lease_seconds is %d, not more than provider.timeout_ms, %d",
+				 options->provider_lease_seconds, options->provider_timeout_ms);
+	else
+		return true;
+	return false;
+}
+
+/* Keys and amounts do not travel in the clear. */
+static bool
+url_is_safe(const char *url)
+{
+	static const char *const beginnings[] = {"http://127.0.0.1", "http://[::1]",
+											 "http://localhost"};
+
+	if (strncmp(url, "https://", 8) == 0)
+		return url[8] != '\0' && strpbrk(url, "@?# ") == NULL;
+	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
+	{
+		size_t len = strlen(beginnings[i]);
+
+		if (strncmp(url, beginnings[i], len) == 0 &&
+			(url[len] == '\0' || url[len] == ':' || url[len] == '/') &&
+			strpbrk(url, "@?# ") == NULL)
+			return true;
+	}
 	return false;
 }
 

@@ -88,12 +88,12 @@ static const struct
 #define STATE_ROW(name, state, what, ...) {state, PROBLEM_OF_##name},
 	CONCERT_ERRORS(STATE_ROW)
 #undef STATE_ROW
-		{"40", PROBLEM_CONTENTION},		 /* serialization failure, deadlock */
-	{"42883", PROBLEM_VERSION_MISMATCH}, /* a call that the version before this one lacks */
-	{"55P03", PROBLEM_CONTENTION},		 /* lock not available */
-	{"57014", PROBLEM_TIMEOUT},			 /* cancelled */
-	{"57P", PROBLEM_DATABASE_DOWN},		 /* shutting down or starting */
-	{"25006", PROBLEM_DATABASE_DOWN},	 /* read only: the primary is elsewhere now */
+		{"40", PROBLEM_CONTENTION}, /* serialization failure, deadlock */
+	{DB_UNDEFINED_FUNCTION, PROBLEM_VERSION_MISMATCH},
+	{"55P03", PROBLEM_CONTENTION},	  /* lock not available */
+	{"57014", PROBLEM_TIMEOUT},		  /* cancelled */
+	{"57P", PROBLEM_DATABASE_DOWN},	  /* shutting down or starting */
+	{"25006", PROBLEM_DATABASE_DOWN}, /* read only: the primary is elsewhere now */
 	{"08", PROBLEM_DATABASE_DOWN},
 	{"53", PROBLEM_DATABASE_DOWN}, /* out of a resource */
 	{"22", PROBLEM_INVALID},

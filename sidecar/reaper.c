@@ -20,6 +20,8 @@
 #define REAPER_APPLICATION "concertd-reaper"
 #define EXPIRE_ROWS 1000
 #define EXPIRE_ROUNDS_MAX 100
+#define LAPSE_ACCOUNTS 1000
+#define CHECKPOINTS 100
 #define SWEEP_DATES_MAX 1000
 #define DATE_ID_BYTES 37
 
@@ -47,6 +49,7 @@ typedef enum Pace
 {
 	EVERY_PASS,
 	EVERY_SWEEP,
+	EVERY_CHECKPOINT,
 	EVERY_ROTATE,
 	EVERY_OUTBOX_ROTATE,
 	PACES
@@ -67,6 +70,8 @@ typedef struct Sweep
 	Reaper *reaper;
 } Sweep;
 
+#define STEPS_MAX 16
+
 struct Reaper
 {
 	Hold		 *hold;
@@ -75,7 +80,8 @@ struct Reaper
 	int			  step;
 	int			  expire_rounds; /* of this pass */
 	double		  due_at[PACES];
-	bool		  due[PACES]; /* in this pass */
+	bool		  due[PACES];		  /* in this pass */
+	bool		  missing[STEPS_MAX]; /* steps that the extension's version does not know */
 	char		  dates[SWEEP_DATES_MAX][DATE_ID_BYTES];
 	int			  date_count;
 	Sweep		 *sweep; /* under way */
@@ -83,9 +89,13 @@ struct Reaper
 
 static void reaper_pass(evutil_socket_t fd, short what, void *arg);
 static void reaper_next(Reaper *reaper);
+static bool reaper_may_take(const Reaper *reaper);
+static void reaper_step_failed(Reaper *reaper, const PGresult *res, const char *errstr);
 static void reaper_answered(void *arg, const PGresult *res, const char *errstr);
 static bool send_expire(Db *db, DbDone done, void *arg);
 static void read_expired(Reaper *reaper, const PGresult *res);
+static bool send_lapse_transfers(Db *db, DbDone done, void *arg);
+static bool send_checkpoint_accounts(Db *db, DbDone done, void *arg);
 static void read_nothing(Reaper *reaper, const PGresult *res);
 static void read_outbox_stats(Reaper *reaper, const PGresult *res);
 static void read_lag(Reaper *reaper, const PGresult *res);
@@ -97,6 +107,8 @@ static const Step steps[] = {
 	{"expire", EVERY_PASS, send_expire, read_expired},
 	{"outbox_stats", EVERY_PASS, sql_outbox_stats, read_outbox_stats},
 	{"lag", EVERY_PASS, sql_lag, read_lag},
+	{"lapse_transfers", EVERY_CHECKPOINT, send_lapse_transfers, read_nothing},
+	{"checkpoint_accounts", EVERY_CHECKPOINT, send_checkpoint_accounts, read_nothing},
 	{"request_rotate", EVERY_ROTATE, sql_request_rotate, read_nothing},
 	{"inbox_rotate", EVERY_ROTATE, sql_inbox_rotate, read_nothing},
 	{"outbox_rotate", EVERY_OUTBOX_ROTATE, sql_outbox_rotate, read_nothing},
@@ -104,6 +116,7 @@ static const Step steps[] = {
 };
 
 #define STEPS ((int) (sizeof(steps) / sizeof(steps[0])))
+_Static_assert(STEPS <= STEPS_MAX, "every step has its place in Reaper.missing");
 
 Reaper *
 reaper_open(struct event_base *base, Hold *hold)
@@ -148,10 +161,10 @@ reaper_pass(evutil_socket_t fd, short what, void *arg)
 {
 	Reaper		  *reaper = arg;
 	const Options *options = options_current();
-	const double   every_seconds[PACES] = {0, options->reaper_sweep_ms / 1000.0,
-										   options->reaper_rotate_ms / 1000.0,
-										   options->reaper_outbox_rotate_ms / 1000.0};
-	double		   now = clock_seconds();
+	const double   every_seconds[PACES] = {
+		  0, options->reaper_sweep_ms / 1000.0, options->reaper_checkpoint_ms / 1000.0,
+		  options->reaper_rotate_ms / 1000.0, options->reaper_outbox_rotate_ms / 1000.0};
+	double now = clock_seconds();
 
 	(void) fd;
 	(void) what;
@@ -170,7 +183,7 @@ static void
 reaper_next(Reaper *reaper)
 {
 	while (++reaper->step < STEPS)
-		if (reaper->due[steps[reaper->step].pace])
+		if (reaper_may_take(reaper))
 		{
 			if (steps[reaper->step].send(reaper->db, reaper_answered, reaper))
 				return;
@@ -179,24 +192,52 @@ reaper_next(Reaper *reaper)
 	clock_wait(reaper->timer, options_current()->reaper_interval_ms / 1000.0);
 }
 
+/* A step that is missing is tried when the rings are turned: the extension may be newer by then. */
+static bool
+reaper_may_take(const Reaper *reaper)
+{
+	return reaper->due[steps[reaper->step].pace] &&
+		(!reaper->missing[reaper->step] || reaper->due[EVERY_ROTATE]);
+}
+
 static void
 reaper_answered(void *arg, const PGresult *res, const char *errstr)
 {
-	Reaper	   *reaper = arg;
-	const Step *step = &steps[reaper->step];
+	Reaper *reaper = arg;
 
 	if (reaper->step == STEPS)
 		return;
-	if (errstr == NULL)
-		step->read(reaper, res);
+	if (errstr != NULL)
+		reaper_step_failed(reaper, res, errstr);
 	else
 	{
-		metric_add(METRIC_REAPER_ERRORS, step->name, 1);
-		log_event(LOG_WARN_LEVEL, "reaper_step_failed", NULL, "{s:s, s:s}", "step", step->name,
-				  "why", errstr);
+		reaper->missing[reaper->step] = false;
+		steps[reaper->step].read(reaper, res);
 	}
 	if (reaper->sweep == NULL)
 		reaper_next(reaper);
+}
+
+/* One that is missing is told once. */
+static void
+reaper_step_failed(Reaper *reaper, const PGresult *res, const char *errstr)
+{
+	const char *name = steps[reaper->step].name;
+	bool		missing = strcmp(db_sqlstate(res), DB_UNDEFINED_FUNCTION) == 0;
+
+	if (!missing)
+	{
+		metric_add(METRIC_REAPER_ERRORS, name, 1);
+		log_event(LOG_WARN_LEVEL, "reaper_step_failed", NULL, "{s:s, s:s}", "step", name, "why",
+				  errstr);
+	}
+	else if (!reaper->missing[reaper->step])
+	{
+		metric_add(METRIC_REAPER_MISSING, name, 1);
+		log_event(LOG_INFO_LEVEL, "reaper_step_missing", NULL, "{s:s, s:s}", "step", name, "why",
+				  errstr);
+	}
+	reaper->missing[reaper->step] = missing;
 }
 
 static bool
@@ -214,6 +255,18 @@ read_expired(Reaper *reaper, const PGresult *res)
 	metric_add(METRIC_REAPER_EXPIRED, NULL, expired);
 	if (expired > 0 && ++reaper->expire_rounds < EXPIRE_ROUNDS_MAX)
 		reaper->step--;
+}
+
+static bool
+send_lapse_transfers(Db *db, DbDone done, void *arg)
+{
+	return sql_lapse_transfers(db, LAPSE_ACCOUNTS, done, arg);
+}
+
+static bool
+send_checkpoint_accounts(Db *db, DbDone done, void *arg)
+{
+	return sql_checkpoint_accounts(db, CHECKPOINTS, done, arg);
 }
 
 static void

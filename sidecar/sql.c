@@ -106,6 +106,107 @@ sql_pay(Db *db, const char *booking_id, const char *user_id, const char *idempot
 }
 
 bool
+sql_payment_begin(Db *db, const SqlPaymentBegin *call, DbDone done, void *arg)
+{
+	Number points;
+
+	return CALL(
+		db,
+		"SELECT ok, reason, payment_id, amount, currency, points, " RFC3339(
+			"expires_at") " FROM concert.payment_begin($1::uuid, $2::uuid, $3::text, $4::bigint, $5::text,"
+						  " $6::text)",
+		done, arg, call->booking_id, call->user_id, call->provider, number(&points, call->points),
+		call->idempotency_key, call->correlation_id);
+}
+
+bool
+sql_payment_state(Db *db, const char *payment_id, const char *user_id, DbDone done, void *arg)
+{
+	return CALL(db,
+				"SELECT status, amount, currency, booking_status, refunded, refund_status"
+				" FROM concert.payment_state($1::uuid, $2::uuid)",
+				done, arg, payment_id, user_id);
+}
+
+bool
+sql_refund(Db *db, const SqlRefund *call, DbDone done, void *arg)
+{
+	Number fee;
+
+	return CALL(db,
+				"SELECT ok, reason, amount, fee, currency, refunds"
+				" FROM concert.refund($1::uuid, $2::uuid, $3::uuid[], $4::bigint, $5::text,"
+				" $6::text, $7::text)",
+				done, arg, call->booking_id, call->user_id, call->seat_ids, number(&fee, call->fee),
+				call->cause, call->idempotency_key, call->correlation_id);
+}
+
+bool
+sql_payment_authorized(Db *db, const SqlMessage *message, DbDone done, void *arg)
+{
+	return CALL(db,
+				"SELECT ok, reason, payment_id, status"
+				" FROM concert.payment_authorized($1::uuid, $2::text, $3::text, $4::text)",
+				done, arg, message->subject_id, message->provider_ref, message->message_id,
+				message->correlation_id);
+}
+
+bool
+sql_payment_captured(Db *db, const SqlMessage *message, DbDone done, void *arg)
+{
+	Number amount;
+
+	return CALL(db,
+				"SELECT ok, reason, payment_id, status FROM concert.payment_captured($1::uuid,"
+				" $2::bigint, $3::text, $4::text, $5::text, $6::text)",
+				done, arg, message->subject_id, number(&amount, message->amount), message->currency,
+				message->provider_ref, message->message_id, message->correlation_id);
+}
+
+bool
+sql_payment_failed(Db *db, const SqlMessage *message, DbDone done, void *arg)
+{
+	return CALL(db,
+				"SELECT ok, reason, payment_id, status"
+				" FROM concert.payment_failed($1::uuid, $2::text, $3::text, $4::text)",
+				done, arg, message->subject_id, message->cause, message->message_id,
+				message->correlation_id);
+}
+
+bool
+sql_refund_settled(Db *db, const SqlMessage *message, DbDone done, void *arg)
+{
+	return CALL(db,
+				"SELECT ok, reason, payment_id, status"
+				" FROM concert.refund_settled($1::uuid, $2::text, $3::text, $4::text)",
+				done, arg, message->subject_id, message->provider_ref, message->message_id,
+				message->correlation_id);
+}
+
+bool
+sql_refund_failed(Db *db, const SqlMessage *message, DbDone done, void *arg)
+{
+	return CALL(db,
+				"SELECT ok, reason, payment_id, status"
+				" FROM concert.refund_failed($1::uuid, $2::text, $3::text, $4::text)",
+				done, arg, message->subject_id, message->cause, message->message_id,
+				message->correlation_id);
+}
+
+bool
+sql_payment_work(Db *db, int max_rows, int lease_seconds, const char *provider, DbDone done,
+				 void *arg)
+{
+	Number rows;
+	Number lease;
+
+	return CALL(db,
+				"SELECT kind, payment_id, refund_id, provider_ref, amount, currency, booking_id,"
+				" attempt, correlation_id FROM concert.payment_work($1::int, $2::int, $3::text)",
+				done, arg, number(&rows, max_rows), number(&lease, lease_seconds), provider);
+}
+
+bool
 sql_charge_points(Db *db, const SqlCharge *call, DbDone done, void *arg)
 {
 	Number amount;
@@ -315,6 +416,24 @@ bool
 sql_inbox_rotate(Db *db, DbDone done, void *arg)
 {
 	return db_call(db, "SELECT concert.inbox_rotate()", 0, NULL, done, arg);
+}
+
+bool
+sql_lapse_transfers(Db *db, int max_accounts, DbDone done, void *arg)
+{
+	Number accounts;
+
+	return CALL(db, "SELECT concert.lapse_transfers($1::int)", done, arg,
+				number(&accounts, max_accounts));
+}
+
+bool
+sql_checkpoint_accounts(Db *db, int max_checkpoints, DbDone done, void *arg)
+{
+	Number checkpoints;
+
+	return CALL(db, "SELECT concert.checkpoint_accounts($1::int)", done, arg,
+				number(&checkpoints, max_checkpoints));
 }
 
 bool

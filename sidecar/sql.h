@@ -44,6 +44,60 @@ bool sql_cancel(Db *db, const char *booking_id, const char *user_id, const char 
 bool sql_pay(Db *db, const char *booking_id, const char *user_id, const char *idempotency_key,
 			 const char *correlation_id, DbDone done, void *arg) SQL_MUST_CHECK;
 
+/* → ok, reason, payment_id, amount, currency, points, expires_at (RFC 3339, UTC) */
+typedef struct SqlPaymentBegin
+{
+	const char *booking_id;
+	const char *user_id;
+	const char *provider;
+	int64_t		points;
+	const char *idempotency_key;
+	const char *correlation_id;
+} SqlPaymentBegin;
+bool sql_payment_begin(Db *db, const SqlPaymentBegin *call, DbDone done, void *arg) SQL_MUST_CHECK;
+/* user_id NULL: any. → status, amount, currency, booking_status, refunded, refund_status; no row: unknown */
+bool sql_payment_state(Db *db, const char *payment_id, const char *user_id, DbDone done,
+					   void *arg) SQL_MUST_CHECK;
+/* user_id NULL: the operator's; seat_ids, a uuid[] literal, NULL: all. → ok, reason, amount, fee, currency, refunds */
+typedef struct SqlRefund
+{
+	const char *booking_id;
+	const char *user_id;
+	const char *seat_ids;
+	int64_t		fee;
+	const char *cause;
+	const char *idempotency_key;
+	const char *correlation_id;
+} SqlRefund;
+bool sql_refund(Db *db, const SqlRefund *call, DbDone done, void *arg) SQL_MUST_CHECK;
+
+/*
+ * What a provider says of a payment or refund, its subject; each takes what it needs. → ok, reason,
+ * payment_id, status, …
+ */
+typedef struct SqlMessage
+{
+	const char *subject_id;
+	int64_t		amount;
+	const char *currency;
+	const char *provider_ref;
+	const char *cause;
+	const char *message_id;
+	const char *correlation_id;
+} SqlMessage;
+bool sql_payment_authorized(Db *db, const SqlMessage *message, DbDone done,
+							void *arg) SQL_MUST_CHECK;
+bool sql_payment_captured(Db *db, const SqlMessage *message, DbDone done, void *arg) SQL_MUST_CHECK;
+bool sql_payment_failed(Db *db, const SqlMessage *message, DbDone done, void *arg) SQL_MUST_CHECK;
+bool sql_refund_settled(Db *db, const SqlMessage *message, DbDone done, void *arg) SQL_MUST_CHECK;
+bool sql_refund_failed(Db *db, const SqlMessage *message, DbDone done, void *arg) SQL_MUST_CHECK;
+/*
+ * → rows kind, payment_id, refund_id, provider_ref, amount, currency, booking_id, attempt,
+ * correlation_id
+ */
+bool sql_payment_work(Db *db, int max_rows, int lease_seconds, const char *provider, DbDone done,
+					  void *arg) SQL_MUST_CHECK;
+
 typedef struct SqlCharge
 {
 	const char *user_id;
@@ -123,6 +177,8 @@ DbStatement sql_record_point_charge(const char *event_id, const char *type, cons
 bool sql_expire(Db *db, int max_rows, DbDone done, void *arg) SQL_MUST_CHECK;
 bool sql_request_rotate(Db *db, DbDone done, void *arg) SQL_MUST_CHECK;
 bool sql_inbox_rotate(Db *db, DbDone done, void *arg) SQL_MUST_CHECK;
+bool sql_lapse_transfers(Db *db, int max_accounts, DbDone done, void *arg) SQL_MUST_CHECK;
+bool sql_checkpoint_accounts(Db *db, int max_checkpoints, DbDone done, void *arg) SQL_MUST_CHECK;
 /* → rows name, value */
 bool sql_lag(Db *db, DbDone done, void *arg) SQL_MUST_CHECK;
 
