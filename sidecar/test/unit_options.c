@@ -79,7 +79,8 @@ defaults_are_in_force_without_a_file(void **state)
 	assert_int_equal(options_current()->hold_hold_seconds, 60);
 	assert_string_equal(options_current()->api_listen, "127.0.0.1:8080");
 	assert_int_equal(options_current()->roles,
-					 ROLE_API | ROLE_ADMISSION | ROLE_RELAY | ROLE_CONSUMER | ROLE_REAPER);
+					 ROLE_API | ROLE_ADMISSION | ROLE_RELAY | ROLE_CONSUMER | ROLE_REAPER |
+						 ROLE_PROVIDER);
 	assert_int_equal(options_current()->redis_loss_policy, LOSS_DATABASE);
 }
 
@@ -139,6 +140,9 @@ what_no_single_line_can_say_is_checked(void **state)
 				   "redis.nodes: \"b:65536\" is not host:port");
 	expect_refused("[redis]\nnodes = a:63x, b:1\n", "redis.nodes: \"a:63x\" is not host:port");
 	expect_refused("[relay]\npoll_min_ms = 60\npoll_max_ms = 50\n", "more than relay.poll_max_ms");
+	expect_refused("[provider]\nname = Pay/Me\n", "provider.name: \"Pay/Me\"");
+	expect_refused("[provider]\nurl = https://pay.example\n", "but not provider.name");
+	expect_refused("[provider]\nlease_seconds = 10\n", "more than provider.timeout_ms, 10000");
 }
 
 static void
@@ -239,6 +243,31 @@ the_sample_is_what_is_printed(void **state)
 		fail_msg("%s", errstr);
 }
 
+/* Neither our key nor an amount goes to another machine in the clear. */
+static void
+the_provider_is_reached_safely(void **state)
+{
+	const char *const bad[] = {"http://pay.example",
+							   "http://127.0.0.1.pay.example",
+							   "http://localhost@pay.example",
+							   "https://user:key@pay.example",
+							   "https://pay.example?key=x",
+							   "https://",
+							   "ftp://127.0.0.1",
+							   "pay.example"};
+	char			  text[256];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		snprintf(text, sizeof(text), "[provider]\nname = p\nurl = %s\n", bad[i]);
+		expect_refused(text, "is neither https:// nor http:// on loopback");
+	}
+	expect_taken("[provider]\nname = p\nurl = https://pay.example/v2/\n");
+	expect_taken("[provider]\nname = p\nurl = http://127.0.0.1:8081\n");
+	expect_taken("[provider]\nname = p\nurl = http://[::1]:8081/api\n");
+}
+
 int
 main(void)
 {
@@ -252,6 +281,7 @@ main(void)
 		cmocka_unit_test(the_environment_overrides_secret_files_only),
 		cmocka_unit_test(a_reload_changes_reloadable_options_only),
 		cmocka_unit_test(what_is_printed_can_be_read_back),
+		cmocka_unit_test(the_provider_is_reached_safely),
 		cmocka_unit_test(the_sample_is_what_is_printed),
 	};
 

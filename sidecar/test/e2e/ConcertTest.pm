@@ -11,6 +11,7 @@ use warnings;
 
 use Carp;
 use Cwd qw(abs_path);
+use Digest::SHA qw(hmac_sha256_hex);
 use Exporter qw(import);
 use File::Basename;
 use HTTP::Tiny;
@@ -25,6 +26,7 @@ our @EXPORT = qw(
   start_postgres sql sql_rows conninfo
   start_redis stop_redis kill_redis redis
   start_kafka stop_kafka kill_kafka kafka_messages
+  provider_settings start_provider stop_provider provider_books provider_say signature
   start_concertd stop_concertd kill_concertd signal_concertd
   http http_of log_contains wait_for_log wait_until
   sell free_port uuid source_file write_file
@@ -42,7 +44,7 @@ my $program = $ENV{CONCERTD}       || "$source/build/sidecar/concertd";
 my ($folder, $pass_keys);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
-my ($postgres, $redis, $kafka, $concertd);
+my ($postgres, $redis, $kafka, $provider, $concertd);
 my @daemons;
 
 # PostgreSQL::Test::Utils makes the folder in its own INIT, which comes before this one.
@@ -204,6 +206,84 @@ sub local_kill
 	return;
 }
 
+# The payment provider -------------------------------------------------------------------------------
+
+# provider_settings(): for a concertd that is to ask the fake provider, with secrets of its own.
+sub provider_settings
+{
+	write_file("$folder/provider.secret", "the-secret-of-this-test\n");
+	write_file("$folder/provider.key", "the-key-of-this-test\n");
+	return (
+		'provider.name' => 'fake',
+		'provider.url' => 'http://127.0.0.1:' . free_port(),
+		'provider.secret_file' => "$folder/provider.secret",
+		'provider.key_file' => "$folder/provider.key",
+		'provider.timeout_ms' => 1000,
+		'provider.lease_seconds' => 2,
+		'provider.poll_ms' => 50,
+		'provider.breaker_failures' => 2,
+		'provider.breaker_seconds' => 1);
+}
+
+# start_provider(IT, OPTION => VALUE, …): the fake one, for a concertd with these settings; the options
+# are those of fake_provider.py. It is ready when this returns.
+sub start_provider
+{
+	my ($for, %option) = @_;
+	my $settings = $for->{settings};
+	my ($port) = $settings->{'provider.url'} =~ m{^https?://127\.0\.0\.1:(\d+)$};
+
+	$provider = { name => 'provider', log => "$folder/provider.log", port => $port };
+	unlink $provider->{log};
+	$provider->{pid} = spawn(
+		$provider->{log}, 'python3', "$source/sidecar/test/fake_provider.py",
+		'--port', $port, '--name', $settings->{'provider.name'},
+		'--webhook', "http://127.0.0.1:$for->{port}",
+		'--secret-file', $settings->{'provider.secret_file'},
+		'--key-file', $settings->{'provider.key_file'},
+		map { ("--$_" => $option{$_}) } sort keys %option);
+	push @daemons, $provider;
+	wait_until(
+		sub {
+			croak "the provider ended:\n" . slurp_file($provider->{log}) if has_ended($provider);
+			return log_contains(qr/^ready/m, $provider);
+		},
+		undef,
+		'the provider');
+	return $provider;
+}
+
+sub stop_provider { return end_concertd($provider, 'TERM'); }
+
+sub provider_books
+{
+	my ($status, undef, $books) = http_of($provider, 'GET', '/books');
+	return $status == 200 ? $books : undef;
+}
+
+# provider_say(IT, BODY, SIGNATURE): sends a message to concertd, rightly signed unless a signature is
+# given; returns what http() does. A body that is a reference is sent as JSON.
+sub provider_say
+{
+	my ($for, $body, $signature) = @_;
+	my $settings = $for->{settings};
+	my $text = ref $body ? $json->encode($body) : $body;
+
+	$signature //= signature(slurp_file($settings->{'provider.secret_file'}) =~ /^(\S+)/, $text);
+	return http_of(
+		$for, 'POST', "/v1/provider/$settings->{'provider.name'}/messages",
+		{ 'Idempotency-Key' => undef, ($signature ne '' ? ('Provider-Signature' => $signature) : ()) },
+		$text);
+}
+
+# signature(SECRET, TEXT, SECONDS): of a message, signed now or so many seconds from now.
+sub signature
+{
+	my ($secret, $text, $seconds) = @_;
+	my $time = int(time) + ($seconds // 0);
+	return "t=$time,v1=" . hmac_sha256_hex("$time.$text", $secret);
+}
+
 sub free_port
 {
 	my ($port) = split ' ', local_run('free-ports', 1);
@@ -225,8 +305,8 @@ sub start_time
 
 # start_concertd({SECTION.KEY => VALUE, …}, OPTION => VALUE, …): starts one on a free port with the
 # servers started so far, waits until `ready` (default /readyz) answers 200, and returns it.
-# Options: name (of its folder), ready (undef: do not wait), program (another version's). To start a stopped one again, say
-# start_concertd($it->{settings}, name => …).
+# Options: name (of its folder), port, ready (undef: do not wait), program (another version's). To start a stopped one
+# again, say start_concertd($it->{settings}, name => …).
 sub start_concertd
 {
 	my ($settings, %option) = @_;
@@ -234,7 +314,7 @@ sub start_concertd
 	my $self = {
 		name => $option{name} || 'concertd' . @daemons,
 		settings => $settings || {},
-		port => free_port(),
+		port => $option{port} || free_port(),
 	};
 
 	$self->{dir} = "$folder/$self->{name}";
