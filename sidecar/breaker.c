@@ -51,7 +51,6 @@ static void
 breaker_become(Breaker *breaker, BreakerState state)
 {
 	breaker->state = state;
-	breaker->failures = 0;
 	breaker->probing = false;
 	breaker->period++;
 }

@@ -37,6 +37,15 @@ static const char *const setup_sql[] = {
 #define LAPSED_SQL                              \
 	"(SELECT count(*) FROM concert.reservation" \
 	" WHERE status = 'pending' AND expires_at < clock_timestamp())"
+#define CAPTURED_SQL \
+	"(SELECT coalesce(sum(captured), 0) FROM concert.payment WHERE method = 'provider')"
+#define REFUNDED_SQL                                              \
+	"(SELECT coalesce(sum(r.amount), 0) FROM concert.refund AS r" \
+	" JOIN concert.payment AS p ON p.id = r.payment_id"           \
+	" WHERE p.method = 'provider' AND r.status = 'settled')"
+#define UNSETTLED_SQL                                                                 \
+	"((SELECT count(*) FROM concert.payment WHERE status IN ('begun', 'authorized'))" \
+	" + (SELECT count(*) FROM concert.refund WHERE status = 'due'))"
 #define DELIVERED_SQL                  \
 	"(SELECT count(*) FROM event AS e" \
 	" WHERE EXISTS (SELECT FROM delivery AS d WHERE d.event_id = e.id::text))"
@@ -47,10 +56,11 @@ static const char *const setup_sql[] = {
 
 static const char glance_sql[] =
 	"SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),"
-	" (SELECT count(*) FROM receipt WHERE consumer = 'notification'), " LAPSED_SQL;
+	" (SELECT count(*) FROM receipt WHERE consumer = 'notification'), " LAPSED_SQL
+	", " UNSETTLED_SQL;
 
-static const char progress_sql[] =
-	"SELECT (SELECT count(*) FROM event), " DELIVERED_SQL ", " APPLIED_SQL ", " LAPSED_SQL;
+static const char progress_sql[] = "SELECT (SELECT count(*) FROM event), " DELIVERED_SQL
+								   ", " APPLIED_SQL ", " LAPSED_SQL ", " UNSETTLED_SQL;
 
 /* Each query gives one number. */
 static const struct Count
@@ -84,7 +94,8 @@ static const struct Count
 
 	/*
 	 * What the books are out by: balances against transfers and below zero, all accounts against
-	 * nothing, payments against the seats they paid for, revenue against all seats sold.
+	 * nothing, payments against the seats they paid for, revenue against all seats sold, what the
+	 * provider's source gave against what it captured and has paid back.
 	 */
 	{"ledger_imbalance",
 	 "WITH moved AS (SELECT account_id, sum(debit) AS debits, sum(credit) AS credits FROM ("
@@ -93,8 +104,8 @@ static const struct Count
 	 "  GROUP BY account_id),"
 	 " sold AS (SELECT booking_id, sum(price) AS price FROM concert.reservation"
 	 "  WHERE status = 'confirmed' GROUP BY booking_id),"
-	 " paid AS (SELECT booking_id, sum(amount) AS amount FROM concert.payment"
-	 "  WHERE status = 'captured' GROUP BY booking_id)"
+	 " paid AS (SELECT booking_id, sum(captured - refunded - fee) AS amount FROM concert.payment"
+	 "  GROUP BY booking_id)"
 	 " SELECT (SELECT coalesce(sum(abs(coalesce(m.debits, 0) - b.debits)"
 	 "   + abs(coalesce(m.credits, 0) - b.credits) + greatest(b.debits - b.credits, 0)), 0)"
 	 "   FROM concert.account_balance AS b LEFT JOIN moved AS m USING (account_id))"
@@ -103,7 +114,25 @@ static const struct Count
 	 "   FROM paid FULL JOIN sold USING (booking_id))"
 	 " + abs((SELECT coalesce(sum(m.credits - m.debits), 0) FROM moved AS m"
 	 "    JOIN concert.account AS a ON a.id = m.account_id WHERE a.kind = 'revenue')"
-	 "   - (SELECT coalesce(sum(price), 0) FROM sold))"},
+	 "   - (SELECT coalesce(sum(price), 0) FROM sold))"
+	 " + abs((SELECT coalesce(sum(m.debits - m.credits), 0) FROM moved AS m"
+	 "    JOIN concert.account AS a ON a.id = m.account_id WHERE a.kind = 'funding'"
+	 "    AND a.name IN (SELECT provider FROM concert.payment))"
+	 "   - " CAPTURED_SQL " + " REFUNDED_SQL ")"},
+
+	/* Money without a ticket that is not on its way back, and tickets without money. */
+	{"paid_without_ticket",
+	 "SELECT count(*) FROM concert.payment AS p WHERE captured > refunded AND NOT EXISTS ("
+	 " SELECT FROM concert.reservation AS r WHERE r.booking_id = p.booking_id"
+	 " AND r.status = 'confirmed')"},
+	{"tickets_without_money",
+	 "SELECT count(*) FROM (SELECT booking_id, sum(price) AS price FROM concert.reservation"
+	 "  WHERE status = 'confirmed' GROUP BY booking_id) AS r WHERE price > (SELECT"
+	 "  coalesce(sum(captured - refunded), 0) FROM concert.payment AS p"
+	 "  WHERE p.booking_id = r.booking_id)"},
+	{"payments_unsettled", "SELECT " UNSETTLED_SQL},
+	{"captured_by_provider", "SELECT " CAPTURED_SQL},
+	{"refunded_by_provider", "SELECT " REFUNDED_SQL},
 
 	{"events_committed", "SELECT count(*) FROM event"},
 	{"events_in_kafka", "SELECT " DELIVERED_SQL},
@@ -214,7 +243,8 @@ read_progress(Audit *audit, const char *sql, AuditProgress *ret_progress)
 	if (res == NULL)
 		return false;
 	*ret_progress = (AuditProgress){atol(PQgetvalue(res, 0, 0)), atol(PQgetvalue(res, 0, 1)),
-									atol(PQgetvalue(res, 0, 2)), atol(PQgetvalue(res, 0, 3))};
+									atol(PQgetvalue(res, 0, 2)), atol(PQgetvalue(res, 0, 3)),
+									atol(PQgetvalue(res, 0, 4))};
 	PQclear(res);
 	return true;
 }

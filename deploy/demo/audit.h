@@ -19,6 +19,7 @@ typedef struct AuditProgress
 	long delivered; /* of them, those that Kafka has delivered here */
 	long applied;	/* of them, those that every group of their topic has in the inbox */
 	long lapsed;	/* pending reservations that are past their time */
+	long unsettled; /* payments that are open, and refunds that are due */
 } AuditProgress;
 
 /* Failures of all calls are printed where they happen. NULL, false: failed. */

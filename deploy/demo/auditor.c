@@ -3,7 +3,7 @@
  * The demo's auditor. Shares no code with concertd. While the sale runs it consumes every topic
  * from the first offset, because the embedded broker forgets, and counts in the database once a
  * second for the status file. SIGUSR1 says that the sale is over: it then waits, a bounded time,
- * until every event has reached Kafka and every consumer, and writes all its counts. Exit status
+ * until every event has reached Kafka and every consumer and every payment is settled, and writes all its counts. Exit status
  * 1: it could not see something through; the counts themselves are for its caller to judge.
  */
 #include <getopt.h>
@@ -290,7 +290,7 @@ settle(Auditor *auditor, AuditProgress *ret_progress)
 		if (!consume(auditor, SETTLE_MS) || !audit_progress(auditor->audit, now) ||
 			!publish(auditor, now, false))
 			return false;
-		if (now->lapsed == 0 && now->delivered == now->committed &&
+		if (now->lapsed == 0 && now->unsettled == 0 && now->delivered == now->committed &&
 			now->applied == now->committed && now->committed == before)
 			return true;
 		before = now->committed;
@@ -298,9 +298,9 @@ settle(Auditor *auditor, AuditProgress *ret_progress)
 	if (!stopped)
 		fprintf(
 			stderr,
-			"auditor: not everything was through after %ld s: committed %ld, in Kafka %ld, applied %ld, lapsed %ld\n",
+			"auditor: not everything was through after %ld s: committed %ld, in Kafka %ld, applied %ld, lapsed %ld, unsettled %ld\n",
 			auditor->settle_seconds, ret_progress->committed, ret_progress->delivered,
-			ret_progress->applied, ret_progress->lapsed);
+			ret_progress->applied, ret_progress->lapsed, ret_progress->unsettled);
 	return !stopped;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "payment.h"
 #include "random.h"
 #include "tab.h"
 
@@ -27,6 +28,8 @@
 #define POOR_PERCENT 10
 #define TOP_UP_PERCENT 70 /* of the poor */
 #define BEST_SEATS_PERCENT 50
+#define PROVIDER_PERCENT 45 /* have the provider take the money */
+#define SPLIT_PERCENT 40	/* of them pay half in points */
 
 typedef void (*FanStep)(Fan *fan);
 
@@ -44,6 +47,8 @@ struct Fan
 	bool	 poor;
 	bool	 tops_up;
 	bool	 wants_best;
+	bool	 by_provider;
+	bool	 splits;
 	int		 wants; /* seats */
 
 	bool		  waiting;
@@ -64,6 +69,7 @@ struct Fan
 	int			  tabs_open; /* not answered yet */
 	Tab			 *booked;	 /* the one that is paid */
 	Tab			 *spare;	 /* a second booking, to be given back */
+	Payment		  payment;
 	FanStep		  step;
 	struct event *timer;
 };
@@ -87,6 +93,11 @@ static void fan_spare_given_back(void *arg, const ClientReply *reply);
 static void fan_decide(Fan *fan);
 static void fan_pay(Fan *fan);
 static void fan_paid(void *arg, const ClientReply *reply);
+static void fan_pay_by_provider(Fan *fan);
+static void fan_provider_done(void *arg, PaymentEnd end);
+static void fan_pay_otherwise(Fan *fan);
+static void fan_not_paid(Fan *fan);
+static void fan_has_tickets(Fan *fan);
 static void fan_cancel(Fan *fan);
 static void fan_cancelled(void *arg, const ClientReply *reply);
 static void fan_let_go(Fan *fan);
@@ -127,6 +138,8 @@ fan_new(Sale *sale, int number)
 	fan->poor = random_percent(random, POOR_PERCENT);
 	fan->tops_up = random_percent(random, TOP_UP_PERCENT);
 	fan->wants_best = random_percent(random, BEST_SEATS_PERCENT);
+	fan->by_provider = sale->provider[0] != '\0' && random_percent(random, PROVIDER_PERCENT);
+	fan->splits = fan->by_provider && random_percent(random, SPLIT_PERCENT);
 	fan->wants = 1 +
 		random_below(random,
 					 TAB_SEATS_MAX < sale->seats_per_fan_max ? TAB_SEATS_MAX
@@ -382,11 +395,13 @@ fan_choose(void *arg, const SeatMap *map)
 	}
 }
 
-/* With money first, if there is none yet. */
+/* With points first, if there are none yet and some are to be paid. */
 static void
 fan_go_and_get(Fan *fan)
 {
-	fan->charge_amount = fan->poor ? fan->tabs[0].total / 2 : fan->tabs[0].total;
+	fan->charge_amount = fan->poor || fan->splits ? fan->tabs[0].total / 2 : fan->tabs[0].total;
+	if (fan->by_provider && !fan->splits)
+		fan->charge_amount = 0;
 	fan->after_charge = fan_reserve;
 	fan->key = ++fan->keys;
 	if (!fan->charged && fan->charge_amount > 0)
@@ -557,7 +572,7 @@ fan_decide(Fan *fan)
 	else if (fan->cancels)
 		fan_after(fan, fan_think_ms(fan, 2000), fan_cancel);
 	else
-		fan_after(fan, fan_think_ms(fan, 2500), fan_pay);
+		fan_after(fan, fan_think_ms(fan, 2500), fan->by_provider ? fan_pay_by_provider : fan_pay);
 }
 
 static void
@@ -587,6 +602,14 @@ fan_too_poor(Fan *fan)
 		return;
 	}
 	fan_count(fan, TALLY_TOPPED_UP, 1);
+	fan_pay_otherwise(fan);
+}
+
+/* By points, as many as it takes. */
+static void
+fan_pay_otherwise(Fan *fan)
+{
+	fan->key = ++fan->keys;
 	fan->charge_amount = fan->booked->total;
 	fan->after_charge = fan_pay_anew;
 	fan_charge(fan);
@@ -605,13 +628,69 @@ fan_paid(void *arg, const ClientReply *reply)
 		return;
 	}
 	if (reply->status == 200 || reply->status == 201)
-	{
-		const Tab *tab = fan->booked;
+		fan_has_tickets(fan);
+	else
+		fan_not_paid(fan);
+}
 
-		sale_seats_paid(fan->sale, fan->number, tab->seats, tab->nseats, tab->map_seats);
-		fan_leave(fan, TALLY_DONE);
-		return;
+static void
+fan_pay_by_provider(Fan *fan)
+{
+	fan->payment = (Payment){.sale = fan->sale,
+							 .done = fan_provider_done,
+							 .arg = fan,
+							 .user_id = fan->user_id,
+							 .booking_id = fan->booked->booking_id,
+							 .points = fan->splits ? fan->booked->total / 2 : 0};
+	snprintf(fan->payment.key, sizeof(fan->payment.key), "fan-%d-%d", fan->number, fan->key);
+	payment_make(&fan->payment);
+}
+
+/* Who was disappointed once pays by points from then on. */
+static void
+fan_provider_done(void *arg, PaymentEnd end)
+{
+	Fan	   *fan = arg;
+	int64_t took_us = sale_now_us() - fan->payment.begun_us;
+
+	switch (end)
+	{
+		case PAYMENT_PAID:
+			fan_count(fan, fan->splits ? TALLY_PAID_SPLIT : TALLY_PAID_BY_PROVIDER, 1);
+			if (took_us > fan->booked->expires_in_ms * INT64_C(1000))
+				fan_count(fan, TALLY_PAID_LATE, 1);
+			fan_has_tickets(fan);
+			return;
+		case PAYMENT_FAILED:
+			fan_count(fan, TALLY_PAYMENTS_FAILED, 1);
+			break;
+		case PAYMENT_RETURNED:
+			fan_count(fan, TALLY_MONEY_BACK, 1);
+			break;
+		case PAYMENT_REFUSED:
+			fan_not_paid(fan);
+			return;
+		case PAYMENT_STUCK:
+			fan_leave(fan, TALLY_PAYMENTS_STUCK);
+			return;
 	}
+	fan->by_provider = fan->splits = false;
+	fan_pay_otherwise(fan);
+}
+
+static void
+fan_has_tickets(Fan *fan)
+{
+	const Tab *tab = fan->booked;
+
+	sale_seats_paid(fan->sale, fan->number, tab->seats, tab->nseats, tab->map_seats);
+	fan_leave(fan, TALLY_DONE);
+}
+
+/* Too late. */
+static void
+fan_not_paid(Fan *fan)
+{
 	fan_let_go(fan);
 	fan_count(fan, TALLY_EXPIRED, 1);
 	fan_try_elsewhere(fan);

@@ -3,7 +3,7 @@
  * One fan: joins the queue, asks for the place until admitted, looks at the seat map, has the
  * wallet charged at the box office (which this program plays too), reserves, thinks and pays.
  * Habits make fans differ: some leave the queue, click twice, use two tabs, never pay, cancel,
- * or have too little money. A step is one request; it is sent again under the same idempotency
+ * or have too little money; some pay through the provider, all of it or half. A step is one request; it is sent again under the same idempotency
  * key until it has an answer, a bounded number of times. A fan's choices come from the seed and
  * its number alone.
  */

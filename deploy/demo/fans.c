@@ -2,7 +2,7 @@
 /*
  * The demo's load: many seeded fans who know nothing but plain HTTP to concertd. Ends when the
  * last fan is through, at the deadline or on a signal, and leaves its numbers in the status
- * file. Exit status 1: a seat was paid for twice, or the deadline cut the sale short.
+ * file. Exit status 1: a seat was paid for twice, a payment came to no end, or the deadline cut the sale short.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -25,6 +25,7 @@ typedef struct Settings
 	const char *host;
 	const char *concert_date_id;
 	const char *currency;
+	const char *provider;
 	const char *status;
 	long		port;
 	long		fans;
@@ -78,6 +79,7 @@ read_settings(Settings *settings, int argc, char **argv)
 		{"port", NULL, &settings->port, 1, 65535},
 		{"date", &settings->concert_date_id, NULL, 0, 0},
 		{"currency", &settings->currency, NULL, 0, 0},
+		{"provider", &settings->provider, NULL, 0, 0},
 		{"status", &settings->status, NULL, 0, 0},
 		{"fans", NULL, &settings->fans, 1, FANS_MAX},
 		{"seed", NULL, &settings->seed, 0, 1000000000},
@@ -153,6 +155,7 @@ load_open(Load *load)
 	sale->tally = tally_open(settings->status);
 	sale->concert_date_id = settings->concert_date_id;
 	sale->currency = settings->currency;
+	sale->provider = settings->provider;
 	sale->seed = (uint64_t) settings->seed;
 	sale->seats_per_fan_max = (int) settings->limit;
 	sale->fans_left = (int) settings->fans;
@@ -207,6 +210,7 @@ main(int argc, char **argv)
 {
 	Load load = {.settings = {.host = "127.0.0.1",
 							  .currency = "PTS",
+							  .provider = "",
 							  .fans = 1000,
 							  .seed = 1,
 							  .connections = 96,
@@ -220,7 +224,7 @@ main(int argc, char **argv)
 	{
 		fprintf(
 			stderr,
-			"usage: %s --port N --date ID [--host H] [--fans N] [--seed N] [--status FILE] [--currency PTS]\n"
+			"usage: %s --port N --date ID [--host H] [--fans N] [--seed N] [--status FILE] [--currency PTS] [--provider NAME]\n"
 			"  [--connections N] [--limit N] [--arrive-seconds N] [--deadline-seconds N] [--request-timeout-ms N]\n",
 			argv[0]);
 		return 2;
@@ -230,7 +234,8 @@ main(int argc, char **argv)
 	load_send_fans(&load);
 	event_base_dispatch(load.sale.base);
 
-	good = !load.cut_short && tally_value(load.sale.tally, TALLY_SOLD_TWICE) == 0;
+	good = !load.cut_short && tally_value(load.sale.tally, TALLY_SOLD_TWICE) == 0 &&
+		tally_value(load.sale.tally, TALLY_PAYMENTS_STUCK) == 0;
 	if (load.cut_short)
 		fprintf(stderr, "cut short, %d fans were not through\n", load.sale.fans_left);
 	if (!tally_publish(load.sale.tally, true))

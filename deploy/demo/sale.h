@@ -22,6 +22,7 @@ typedef struct Sale
 	Tally			  *tally;
 	const char		  *concert_date_id;
 	const char		  *currency;
+	const char		  *provider; /* who takes money beside points; "": nobody */
 	uint64_t		   seed;
 	int				   seats_per_fan_max;
 	int				   fans_left; /* the loop ends when nobody is left */

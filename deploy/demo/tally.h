@@ -28,6 +28,12 @@
 	X(REFUSED_OTHER, "refused_other")             \
 	X(SOLD, "sold")                               \
 	X(PAID, "paid")                               \
+	X(PAID_BY_PROVIDER, "paid_by_provider")       \
+	X(PAID_SPLIT, "paid_split")                   \
+	X(PAID_LATE, "paid_late")                     \
+	X(PAYMENTS_FAILED, "payments_failed")         \
+	X(MONEY_BACK, "money_back")                   \
+	X(PAYMENTS_STUCK, "payments_stuck")           \
 	X(TOO_POOR, "too_poor")                       \
 	X(TOPPED_UP, "topped_up")                     \
 	X(CANCELLED, "cancelled")                     \

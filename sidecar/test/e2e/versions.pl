@@ -103,12 +103,31 @@ start_kafka();
 # This concertd, the extension of before ----------------------------------------------------------
 
 my $sale = sell(%sale);
-my $daemon = start_concertd();
-my (undef, undef, $fan) = fan_goes_through("concertd on $old", $sale);
+my $daemon = start_concertd({ 'reaper.interval_ms' => 50, 'reaper.checkpoint_ms' => 100, 'reaper.rotate_ms' => 100, provider_settings() });
+my (undef, $booking, $fan) = fan_goes_through("concertd on $old", $sale);
 my @seats = @{ $sale->{seats} };
 my %more = (seats => [ $seats[4] ], concessions => [ undef ]);
 my ($status, $headers, $answer) = http('POST', "/v1/dates/$sale->{date}/bookings", $fan, \%more);
 is_deeply([ $status, $answer->{code} ], [ 503, 'version_mismatch' ], 'what the old extension cannot do waits for the update');
+
+($status, $headers, $answer) = http('POST', "/v1/bookings/$booking/payments", $fan, { provider => 'fake' });
+is_deeply([ $status, $answer->{code} ], [ 503, 'version_mismatch' ], 'nor can it take money by a provider');
+wait_for_log(qr/"provider_waits_for_update"/);
+
+# A metric's values by the last of its labels.
+sub metrics
+{
+	my ($name, $labels) = @_;
+	my (undef, undef, $text) = http('GET', '/metrics');
+	$labels = defined $labels ? "$labels," : '';
+	return { $text =~ /^\Q$name\E\{\Q$labels\E\w+="(\w+)"\} (\S+)$/mg };
+}
+
+wait_until(sub { (metrics('concert_db_calls_total', 'pool="concertd-reaper"')->{error} // 0) >= 6 }, undef, 'the reaper to try again');
+is_deeply(
+	[ metrics('concert_reaper_missing_total'), metrics('concert_reaper_errors_total') ],
+	[ { lapse_transfers => 1, checkpoint_accounts => 1 }, {} ],
+	'what the reaper cannot do yet is told once, and is no error');
 
 # The library is new, the objects are not ---------------------------------------------------------
 
@@ -124,6 +143,8 @@ sql('ALTER EXTENSION concert UPDATE');
 isnt(extension_version(), $old, 'the extension is updated under the running concertd');
 ($status, $headers, $answer) = http('POST', "/v1/dates/$sale->{date}/bookings", $fan, { seats => [ $seats[5] ] });
 is($status, 201, 'which sells at once');
+($status) = http('POST', "/v1/bookings/$answer->{booking_id}/payments", $fan, { provider => 'fake' });
+is($status, 202, 'also by a provider');
 ($status, $headers, $answer) = http('POST', "/v1/dates/$sale->{date}/bookings", $fan, \%more);
 is($status, 201, 'and does what it could not do before');
 is(stop_concertd($daemon), 0, 'it ends in order');
