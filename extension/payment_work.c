@@ -20,7 +20,8 @@ PG_FUNCTION_INFO_V1(concert_payment_work);
 
 #define WORK_ROWS_MAX 1000
 #define LEASE_SECONDS_MAX 3600
-#define WORK_COLUMNS 9
+#define WORK_COLUMNS 10
+#define ARGUMENTS_REQUIRED 2
 #define LOCKS_PER_PAYMENT 3 /* its booking's, its event key's, a wallet's */
 
 /* What is asked how it stands instead of being asked for again. */
@@ -31,10 +32,10 @@ PG_FUNCTION_INFO_V1(concert_payment_work);
 
 #define IS_PAYABLE "concert.booking_status(booking_id) = 'pending'"
 
-#define IS_HOPELESS                                                                              \
-	"(status = 'authorized' AND created_at <= $1 - " AUTHORIZED_SILENT                           \
-	" OR status = 'begun' AND (attempts = 0 OR created_at <= $1 - " BEGUN_SILENT ") AND NOT "    \
-	IS_PAYABLE ")"
+#define IS_HOPELESS                                                              \
+	"(status = 'authorized' AND created_at <= $1 - " AUTHORIZED_SILENT           \
+	" OR status = 'begun' AND (attempts = 0 OR created_at <= $1 - " BEGUN_SILENT \
+	") AND NOT " IS_PAYABLE ")"
 
 static SavedPlan find_hopeless =
 	PLAN("SELECT booking_id, id FROM ("
@@ -47,31 +48,35 @@ static SavedPlan is_hopeless =
 	PLAN("SELECT 1 FROM concert.payment WHERE id = $2 AND next_attempt_at <= $1 AND " IS_HOPELESS,
 		 TIMESTAMPTZOID, UUIDOID);
 
-#define NEXT_ATTEMPT                                                                            \
-	"$1 + least($3 * 2 ^ least(attempts, 12), 3600) * interval '1 second'"
+#define NEXT_ATTEMPT "$1 + least($3 * 2 ^ least(attempts, 12), 3600) * interval '1 second'"
 
 static SavedPlan claim_refunds =
-	PLAN("WITH due AS MATERIALIZED (SELECT id FROM concert.refund WHERE next_attempt_at <= $1"
+	PLAN("WITH due AS MATERIALIZED (SELECT id FROM concert.refund AS r WHERE next_attempt_at <= $1"
+		 "  AND ($4 IS NULL OR $4 = (SELECT p.provider FROM concert.payment AS p"
+		 "   WHERE p.id = r.payment_id))"
 		 "  ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED),"
 		 " claimed AS (UPDATE concert.refund SET attempts = attempts + 1,"
 		 "  next_attempt_at = " NEXT_ATTEMPT
 		 "  WHERE id = ANY (ARRAY(SELECT id FROM due)) AND next_attempt_at <= $1"
 		 "  RETURNING id, payment_id, amount, currency, booking_id, attempts)"
 		 " SELECT 'refund'::text, c.payment_id, c.id, p.provider, p.provider_ref, c.amount,"
-		 " c.currency, c.booking_id, c.attempts"
+		 " c.currency, c.booking_id, c.attempts, (SELECT a.correlation_id"
+		 "  FROM concert.payment_act AS a WHERE a.payment_id = p.id AND a.refund_id = c.id"
+		 "  ORDER BY a.n LIMIT 1)"
 		 " FROM claimed AS c JOIN concert.payment AS p ON p.id = c.payment_id",
-		 TIMESTAMPTZOID, INT4OID, INT4OID);
+		 TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID);
 
 static SavedPlan claim_payments =
 	PLAN("WITH due AS MATERIALIZED (SELECT id FROM concert.payment"
-		 "  WHERE next_attempt_at <= $1 AND NOT " IS_HOPELESS
+		 "  WHERE next_attempt_at <= $1 AND ($4 IS NULL OR provider = $4) AND NOT " IS_HOPELESS
 		 "  ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
 		 " UPDATE concert.payment SET attempts = attempts + 1, next_attempt_at = " NEXT_ATTEMPT
 		 " WHERE id = ANY (ARRAY(SELECT id FROM due)) AND next_attempt_at <= $1"
 		 " RETURNING CASE WHEN status = 'begun' AND attempts <= " BEGUN_ATTEMPTS_MAX
 		 " AND " IS_PAYABLE " THEN 'payment' ELSE 'ask' END, id, NULL::uuid, provider,"
-		 " provider_ref, amount, currency, booking_id, attempts",
-		 TIMESTAMPTZOID, INT4OID, INT4OID);
+		 " provider_ref, amount, currency, booking_id, attempts, (SELECT a.correlation_id"
+		 "  FROM concert.payment_act AS a WHERE a.payment_id = payment.id AND a.n = 1)",
+		 TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID);
 
 static void
 work_put(ReturnSetInfo *result, int rows)
@@ -110,8 +115,8 @@ static void
 work_give_up_hopeless(TimestampTz now, int max_rows)
 {
 	int		   limit = Min(max_rows, lock_batch_max() / LOCKS_PER_PAYMENT);
-	int		   found = plan_read(&find_hopeless, PLAN_ARGS(value(TimestampTzGetDatum(now)),
-														   value(Int32GetDatum(limit))));
+	int		   found = plan_read(&find_hopeless,
+								 PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(limit))));
 	pg_uuid_t *booking_ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
 	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
 	int		   count = 0;
@@ -145,27 +150,28 @@ concert_payment_work(PG_FUNCTION_ARGS)
 	ReturnSetInfo			*result = (ReturnSetInfo *) fcinfo->resultinfo;
 	TimestampTz				 now = GetCurrentTimestamp();
 	NullableDatum			 lease;
+	NullableDatum			 provider;
 	int						 max_rows;
 	int						 rows;
 
 	version_require();
-	argument_require(fcinfo, lengthof(names), names);
+	argument_require(fcinfo, ARGUMENTS_REQUIRED, names);
 	max_rows = argument_within(fcinfo, 0, "max_rows", WORK_ROWS_MAX);
-	lease = value(
-		Int32GetDatum(argument_within(fcinfo, 1, "lease_seconds", LEASE_SECONDS_MAX)));
+	lease = value(Int32GetDatum(argument_within(fcinfo, 1, "lease_seconds", LEASE_SECONDS_MAX)));
+	provider = fcinfo->args[ARGUMENTS_REQUIRED];
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();
 	work_give_up_hopeless(now, max_rows);
-	rows = guard_update(
-		"refund", &claim_refunds,
-		PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows)), lease));
+	rows = guard_update("refund", &claim_refunds,
+						PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows)),
+								  lease, provider));
 	work_put(result, rows);
 	max_rows -= rows;
 	if (max_rows > 0)
 	{
-		rows = guard_update(
-			"payment", &claim_payments,
-			PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows)), lease));
+		rows = guard_update("payment", &claim_payments,
+							PLAN_ARGS(value(TimestampTzGetDatum(now)),
+									  value(Int32GetDatum(max_rows)), lease, provider));
 		work_put(result, rows);
 	}
 	plan_end();

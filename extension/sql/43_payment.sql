@@ -239,24 +239,25 @@ COMMENT ON FUNCTION concert.refund_failed(uuid, text, text, text)
 REVOKE ALL ON FUNCTION concert.refund_failed(uuid, text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.refund_failed(uuid, text, text, text) TO concert_sidecar;
 
--- payment_work(max_rows, lease_seconds) claims what providers are to be asked now, and says it: 'refund' a refund that is due
+-- payment_work(max_rows, lease_seconds, only_provider) claims what providers (or only this one) are to be asked now, and says it: 'refund' a refund that is due
 -- (the idempotency key is its id), 'payment' a payment that has begun (the key is its id), 'ask' how a payment stands that is authorized,
--- or of which nothing was heard for five attempts or whose booking can no longer be paid. amount is the payment's or the refund's. What
+-- or of which nothing was heard for five attempts or whose booking can no longer be paid. amount is the payment's or the refund's,
+-- correlation_id that of its beginning. What
 -- was claimed comes again if no message came, after lease_seconds times two to the attempts so far, up to an hour. Payments that have begun and
 -- of which nothing was heard for a day, though their booking can no longer be paid, end as failed here; at once if no provider was ever asked;
 -- authorized ones after thirty days.
 -- Writes payment, refund, payment_act, the outbox (payment.failed). Locks the rows, and the bookings of payments that end here, neither
 -- waiting; the outbox keys. Errors: 22004 NULL, 22023 max_rows out of 1..1000 or lease_seconds out of 1..3600.
 -- Example: SELECT * FROM concert.payment_work(100, 30);
-CREATE FUNCTION concert.payment_work(max_rows integer, lease_seconds integer)
+CREATE FUNCTION concert.payment_work(max_rows integer, lease_seconds integer, only_provider text DEFAULT NULL)
     RETURNS TABLE (kind text, payment_id uuid, refund_id uuid, provider text, provider_ref text, amount bigint,
-                   currency text, booking_id uuid, attempt integer)
+                   currency text, booking_id uuid, attempt integer, correlation_id text)
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_work';
-COMMENT ON FUNCTION concert.payment_work(integer, integer)
+COMMENT ON FUNCTION concert.payment_work(integer, integer, text)
     IS 'claims what payment providers are to be asked now';
-REVOKE ALL ON FUNCTION concert.payment_work(integer, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_work(integer, integer) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_work(integer, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_work(integer, integer, text) TO concert_sidecar;
 
 -- payment_state(payment_id, user_id) is how a payment stands: no row for one that is unknown or another user's.
 -- refund_status is due while anything of it is on its way back, then settled; NULL without a refund.
