@@ -74,8 +74,8 @@ begin_act(void *state)
 	Beginning  *beginning = state;
 	Payment	   *payment = &beginning->payment;
 	TimestampTz now;
-	Reason		reason =
-		booking_lock_pending(&payment->booking_id, &payment->user_id, &beginning->booking, &now);
+	Reason		reason = booking_lock_pending(&payment->booking_id, &payment->user_id,
+											  &beginning->booking, &now);
 
 	if (reason != REASON_NONE)
 		return reason;
@@ -98,10 +98,10 @@ begin_act(void *state)
 										.currency = payment->currency,
 										.correlation_id = beginning->correlation_id},
 						  now);
-	payment_event(
-		"payment.begun", payment,
-		&(PaymentNews){.points = payment->points, .expires_at = beginning->booking.expires_at},
-		beginning->correlation_id);
+	payment_event("payment.begun", payment,
+				  &(PaymentNews){.points = payment->points,
+								 .expires_at = beginning->booking.expires_at},
+				  beginning->correlation_id);
 	return REASON_NONE;
 }
 
@@ -187,23 +187,22 @@ provider_take(const pg_uuid_t *payment_id, PaymentMessage message, const char *p
 	if (provider_ref != NULL && ret_payment->provider_ref == NULL)
 		ret_payment->provider_ref = provider_ref;
 	if (transition_of(ret_payment->status, message).action == ACTION_SETTLE)
-		return settle(ret_payment, &(Capture){act->amount, act->currency, act->correlation_id},
-					  act);
+		return settle(ret_payment,
+					  &(Capture){act->amount, act->currency, act->correlation_id}, act);
 	provider_apply(ret_payment, message, act);
 	return REASON_NONE;
 }
 
 Datum
-provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason)
+provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason,
+				MemoryContext answers)
 {
 	bool		  ok = reason == REASON_NONE;
+	MemoryContext work;
+	Datum		  answer;
 	pg_uuid_t	  refund_id;
-	NullableDatum columns[] = {value(BoolGetDatum(ok)),
-							   answer_reason(reason),
-							   null_value(),
-							   null_value(),
-							   null_value(),
-							   null_value()};
+	NullableDatum columns[] = {value(BoolGetDatum(ok)), answer_reason(reason), null_value(),
+							   null_value(),			null_value(),		   null_value()};
 
 	if (ok)
 	{
@@ -214,10 +213,12 @@ provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason)
 		if (refund_store_newest(&payment->id, &refund_id))
 			columns[5] = uuid_value(&refund_id);
 	}
-	return answer_row(fcinfo, columns, lengthof(columns));
+	work = MemoryContextSwitchTo(answers);
+	answer = answer_row(fcinfo, columns, lengthof(columns));
+	MemoryContextSwitchTo(work);
+	return answer;
 }
 
-/* The answer is made within the call's work, and copied to the caller. */
 static Datum
 provider_message(FunctionCallInfo fcinfo, PaymentMessage message, const char *provider_ref,
 				 PaymentAct *act)
@@ -226,13 +227,10 @@ provider_message(FunctionCallInfo fcinfo, PaymentMessage message, const char *pr
 	Payment		  payment;
 	Reason		  reason;
 	Datum		  answer;
-	MemoryContext work;
 
 	plan_begin();
 	reason = provider_take(PG_GETARG_UUID_P(0), message, provider_ref, act, &payment);
-	work = MemoryContextSwitchTo(caller);
-	answer = provider_answer(fcinfo, &payment, reason);
-	MemoryContextSwitchTo(work);
+	answer = provider_answer(fcinfo, &payment, reason, caller);
 	plan_end();
 	return answer;
 }
@@ -274,10 +272,10 @@ concert_payment_failed(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"payment_id"};
 	PaymentAct				 act = {
-					  .cause = argument_text(fcinfo, 1, "cause", KEY_CHARS_MAX),
-					  .message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
-					  .correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
-	  };
+					 .cause = argument_text(fcinfo, 1, "cause", KEY_CHARS_MAX),
+					 .message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
+					 .correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+	 };
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);

@@ -73,9 +73,10 @@ static SavedPlan cancel_paid =
 		 " WHERE booking_id = $1 AND status = 'confirmed' AND seat_id = ANY ($3)",
 		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
-static SavedPlan void_tickets = PLAN("UPDATE concert.ticket SET deleted_at = $2"
-									 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
-									 UUIDARRAYOID, TIMESTAMPTZOID);
+static SavedPlan void_tickets =
+	PLAN("UPDATE concert.ticket SET deleted_at = $2"
+		 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
+		 UUIDARRAYOID, TIMESTAMPTZOID);
 
 static SavedPlan extend_booking =
 	PLAN("UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
@@ -359,8 +360,9 @@ booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor, 
 						 .detail = detail,
 						 .correlation_id = correlation_id},
 				   now);
-	plan_write(&void_tickets,
-			   PLAN_ARGS(uuid_array_value(ids, booking->count), value(TimestampTzGetDatum(now))));
+	plan_write(
+		&void_tickets,
+		PLAN_ARGS(uuid_array_value(ids, booking->count), value(TimestampTzGetDatum(now))));
 }
 
 void
