@@ -24,6 +24,7 @@ Words of payments:
   lost      captured, but neither answer nor message says so: who asks is told
   fault     503 twice, and nothing is done; then as answer
   short     captured, but less than was asked for
+  storm     the answer says nothing; authorized and captured, for every third failed too, come three times each, in any order
 Words of refunds: answer, message, twice, drop, lost, fault, refuse (failed once; then as answer).
 """
 import argparse
@@ -32,6 +33,7 @@ import hmac
 import http.client
 import http.server
 import json
+import random
 import ssl
 import sys
 import threading
@@ -39,12 +41,14 @@ import time
 import urllib.parse
 
 MESSAGE_SECONDS = 0.3  # until a message follows
+STORM_SECONDS = 3
+STORM_TIMES = 3
 RETRY_SECONDS = 0.5
 ATTEMPTS_MAX = 200  # to deliver a message
 FAULTS = 2
 DONE = {'payment': 'captured', 'refund': 'settled'}
 WORDS = {
-    'payment': 'answer message twice disorder fail decline late relent drop lost fault short'.split(),
+    'payment': 'answer message twice disorder fail decline late relent drop lost fault short storm'.split(),
     'refund': 'answer message twice drop lost fault refuse'.split(),
 }
 
@@ -146,7 +150,9 @@ class Provider:
             return self.tell_later(deal, done)
         if word == 'disorder':
             return self.tell_later(deal, done, 'authorized')
-        if word == 'lost':
+        if word == 'storm':
+            self.storm(deal)
+        if word in ('lost', 'storm'):
             return 202, {}
         if word == 'drop':
             return None
@@ -195,6 +201,13 @@ class Provider:
     def tell(self, message, seconds):
         self.undelivered += 1
         threading.Timer(seconds, self.deliver, [message]).start()
+
+    def storm(self, deal):
+        """The same storm for the same number."""
+        chance = random.Random(deal.number)
+        for status in ['authorized', 'captured'] + ['failed'] * (deal.number % 3 == 0):
+            for _ in range(STORM_TIMES):
+                self.tell(deal.message(status), chance.uniform(0, STORM_SECONDS))
 
     def deliver(self, message):
         """Until it is taken; what will never be is given up."""
