@@ -286,7 +286,9 @@ taking_decide(Taking *taking)
 	if (all_free)
 		waited = lock_wait(LOCK_USER_LIMIT,
 						   lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
-	all_free = taking_lock(taking) && all_free;
+	/* Of several seats those that look free are tried all the same: they may be busy. */
+	if (all_free || taking->count > 1)
+		all_free = taking_lock(taking) && all_free;
 	reason = all_free ? taking_judge_locked(taking, waited) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
 		taking_release(taking);
