@@ -12,6 +12,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "utils/rel.h"
 
@@ -46,6 +47,17 @@ compat_index_beginscan(Relation table, Relation index, Snapshot snapshot, int ke
 	return index_beginscan(table, index, snapshot, NULL, key_count, 0);
 #else
 	return index_beginscan(table, index, snapshot, key_count, 0);
+#endif
+}
+
+/* Pins the buffer if it holds this block of the table. */
+static inline bool
+compat_read_recent_buffer(Relation table, BlockNumber block, Buffer buffer)
+{
+#if PG_VERSION_NUM >= 160000
+	return ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer);
+#else
+	return ReadRecentBuffer(table->rd_node, MAIN_FORKNUM, block, buffer);
 #endif
 }
 

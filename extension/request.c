@@ -195,13 +195,15 @@ request_replay(const Request *request, MemoryContext context, Datum *ret_answer)
 void
 request_record(const Request *request, Datum answer)
 {
-	TimestampTz			 now = GetCurrentTimestamp();
-	int					 part = request_table(now, 0);
+	TimestampTz			 now;
+	int					 part;
 	const NullableDatum *columns;
 	bytea				*digest;
 
 	if (request->key == NULL)
 		return;
+	now = GetCurrentTimestamp();
+	part = request_table(now, 0);
 	digest = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	memcpy(VARDATA(digest), request->digest, PG_SHA256_DIGEST_LENGTH);

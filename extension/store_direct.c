@@ -10,13 +10,14 @@
 #include "store_direct.h"
 
 #include "access/xact.h"
-#include "direct.h"
+#include "direct_place.h"
 #include "lock.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #define DATES_KEPT_MAX 16
 #define SECTIONS_KEPT_MAX 128
+#define TAKEN_KEPT_MAX 64
 
 /* Columns of the tables, as their install pieces have them. */
 enum
@@ -143,6 +144,61 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 	return true;
 }
 
+/* A row of a seat's history; dirty: the snapshot that showed it, if it was a dirty one. */
+static void
+seat_take_reservation(SeatRow *seat, const DirectScan *scan, const SnapshotData *dirty)
+{
+	seat->newest_fence = direct_int64(scan, RESERVATION_FENCE);
+	seat->newest_user_id = direct_uuid(scan, RESERVATION_USER);
+	seat->is_in_doubt =
+		dirty != NULL && (TransactionIdIsValid(dirty->xmin) || TransactionIdIsValid(dirty->xmax));
+	seat->has_live = direct_is_null(scan, RESERVATION_DELETED);
+	if (!seat->has_live)
+		return;
+	seat->date_id = direct_uuid(scan, RESERVATION_DATE);
+	seat->is_pending = direct_text_is(scan, RESERVATION_STATUS, "pending");
+	seat->booking_id = direct_uuid(scan, RESERVATION_BOOKING);
+	seat->expires_at = direct_int64(scan, RESERVATION_EXPIRES);
+}
+
+/* Where the live reservations of seats that were asked for and not to be had were last seen. */
+static struct
+{
+	pg_uuid_t	seat_id;
+	DirectPlace place;
+} taken[TAKEN_KEPT_MAX];
+
+/* As the scan below, whose first row is the live one; false when that one is not where it was. */
+static bool
+seat_read_taken(SeatRow *seat)
+{
+	int			 n = (int) (lock_name_uuid(&seat->id) % TAKEN_KEPT_MAX);
+	SnapshotData dirty;
+	DirectScan	 scan;
+	pg_uuid_t	 seat_id;
+	bool		 found;
+
+	InitDirtySnapshot(dirty);
+	if (uuid_compare(&taken[n].seat_id, &seat->id) != 0 ||
+		!direct_place_begin(&scan, DIRECT_RESERVATION, &taken[n].place, &dirty))
+		return false;
+	seat_id = direct_uuid(&scan, RESERVATION_SEAT);
+	found = uuid_compare(&seat_id, &seat->id) == 0 && direct_is_null(&scan, RESERVATION_DELETED);
+	if (found)
+		seat_take_reservation(seat, &scan, &dirty);
+	direct_place_end(&scan);
+	return found;
+}
+
+static void
+seat_keep_taken(const SeatRow *seat, const DirectScan *scan)
+{
+	int n = (int) (lock_name_uuid(&seat->id) % TAKEN_KEPT_MAX);
+
+	taken[n].seat_id = seat->id;
+	taken[n].place = direct_place(scan);
+}
+
 /*
  * The seat's live reservation and its newest fence, by one scan of its history: no seat is ever
  * reserved under an older fence, so a live one is under the newest, perhaps beside ended ones of
@@ -156,31 +212,23 @@ store_direct_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 static void
 seat_read_reservation(SeatRow *seat, Snapshot snapshot)
 {
+	bool		 is_dirty = snapshot == InvalidSnapshot;
 	SnapshotData dirty;
 	DirectScan	 scan;
 	Datum		 key = UUIDPGetDatum(&seat->id);
 
+	if (is_dirty && seat_read_taken(seat))
+		return;
 	InitDirtySnapshot(dirty);
-	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE,
-					  snapshot != InvalidSnapshot ? snapshot : &dirty, &key, 1);
+	direct_scan_begin(&scan, DIRECT_RESERVATION_SEAT_FENCE, is_dirty ? &dirty : snapshot, &key, 1);
 	while (!seat->is_in_doubt && !seat->has_live && direct_scan_next(&scan, BackwardScanDirection))
 	{
-		int64 fence = direct_int64(&scan, RESERVATION_FENCE);
-
-		if (fence < seat->newest_fence)
+		if (direct_int64(&scan, RESERVATION_FENCE) < seat->newest_fence)
 			break;
-		seat->newest_fence = fence;
-		seat->newest_user_id = direct_uuid(&scan, RESERVATION_USER);
-		seat->is_in_doubt = snapshot == InvalidSnapshot &&
-			(TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax));
-		seat->has_live = direct_is_null(&scan, RESERVATION_DELETED);
-		if (!seat->has_live)
-			continue;
-		seat->date_id = direct_uuid(&scan, RESERVATION_DATE);
-		seat->is_pending = direct_text_is(&scan, RESERVATION_STATUS, "pending");
-		seat->booking_id = direct_uuid(&scan, RESERVATION_BOOKING);
-		seat->expires_at = direct_int64(&scan, RESERVATION_EXPIRES);
+		seat_take_reservation(seat, &scan, is_dirty ? &dirty : NULL);
 	}
+	if (is_dirty && seat->has_live)
+		seat_keep_taken(seat, &scan);
 	direct_scan_end(&scan);
 }
 
@@ -292,7 +340,7 @@ seat_read(SeatRow *seat, Snapshot snapshot, TimestampTz now, StoreLook look)
 void
 store_direct_seats(SeatRow *seats, int count, TimestampTz now, StoreLook look)
 {
-	Snapshot snapshot = direct_snapshot();
+	Snapshot snapshot = look == STORE_FIRST_LOOK ? InvalidSnapshot : direct_snapshot();
 
 	for (int i = 0; i < count; i++)
 		seat_read(&seats[i], snapshot, now, look);

@@ -294,7 +294,9 @@ taking_decide(Taking *taking)
 		all_free = taking_probe(taking, STORE_TO_NAME);
 	if (all_free)
 		waited = taking_lock_limit(taking);
-	all_free = taking_lock(taking) && all_free;
+	/* Of several seats those that look free are tried all the same: they may be busy. */
+	if (all_free || taking->count > 1)
+		all_free = taking_lock(taking) && all_free;
 	reason = all_free ? taking_judge_locked(taking, waited) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
 		taking_release(taking);

@@ -9,6 +9,7 @@ readonly WINS_PER_SECOND_MAX=$((10000 * ($(nproc) > 2 ? $(nproc) : 2)))
 readonly RUN_SEATS_MIN=$((clients * 100))
 readonly SOLD_SEAT=00000000-0000-0000-0000-000000000000
 readonly OPEN_SEAT=ffffffff-ffff-ffff-ffff-ffffffffffff
+readonly LOSER=10000000-0000-0000-0000-000000000000
 readonly LOSERS_WAIT_MS_MAX=1
 # What the server writes by itself while calls lose: whole pages of catalogs that it prunes, the running transactions. Calls
 # come by the ten thousand, and the shortest record has 24 bytes.
@@ -65,7 +66,7 @@ contest_measure()
 	written_begin
 	PGOPTIONS=$([[ $contestant != lose* ]] || echo "-c lock_timeout=$LOSERS_WAIT_MS_MAX") \
 		pgbench_run "$bench/reserve/${contestant%_open}.pgbench" "$seconds" --define=i=-1 --define=base="$base" \
-		--define=seats="$seats" --define=date="$date" --define=hot="$hot"
+		--define=seats="$seats" --define=date="$date" --define=hot="$hot" --define=loser="$LOSER"
 	[[ $contestant != lose* || $contestant == lose_plpgsql ]] || written_nothing "$contestant"
 	wins=$(($(sql -c "SELECT count(*) FROM $table") - before))
 	[[ -z $pool ]] || expected=$transactions
