@@ -61,19 +61,24 @@ static SavedPlan confirm_booking =
 
 static SavedPlan cancel_booking =
 	PLAN("UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
-		 " WHERE booking_id = $1 AND " IS_PENDING " AND seat_id = ANY ($3)",
+		 " WHERE booking_id = $1 AND " IS_PENDING " AND id = ANY ($3)",
 		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
 static SavedPlan extend_booking =
 	PLAN("UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
 		 UUIDOID, TIMESTAMPTZOID);
 
-static SavedPlan retire_seats =
-	PLAN("WITH retired AS ("
-		 " UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2"
-		 " WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING " AND expires_at <= $2"
-		 " RETURNING " BOOKING_COLUMNS ") SELECT * FROM retired ORDER BY booking_id, seat_id",
-		 UUIDARRAYOID, TIMESTAMPTZOID);
+/* Seats for whoever has their locks; who has only the booking's may meet a seat whose id changes. */
+#define RETIRE(WHICH)                                                                            \
+	PLAN("WITH retired AS ("                                                                     \
+		 " UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2" \
+		 " WHERE " WHICH " = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING                    \
+		 " AND expires_at <= $2 RETURNING " BOOKING_COLUMNS                                      \
+		 ") SELECT * FROM retired ORDER BY booking_id, seat_id",                                 \
+		 UUIDARRAYOID, TIMESTAMPTZOID)
+
+static SavedPlan retire_seats = RETIRE("seat_id");
+static SavedPlan retire_reservations = RETIRE("id");
 
 static SavedPlan find_expired =
 	PLAN("SELECT DISTINCT booking_id FROM ("
@@ -82,8 +87,8 @@ static SavedPlan find_expired =
 		 " ORDER BY booking_id",
 		 TIMESTAMPTZOID, INT4OID);
 
-static SavedPlan expired_seats =
-	PLAN("SELECT seat_id FROM concert.reservation"
+static SavedPlan expired_reservations =
+	PLAN("SELECT id FROM concert.reservation"
 		 " WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2 ORDER BY seat_id",
 		 UUIDOID, TIMESTAMPTZOID);
 
@@ -162,6 +167,16 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 		json_end_object(json);
 	}
 	json_end_array(json);
+}
+
+static NullableDatum
+booking_reservation_ids(const Booking *booking)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(booking->count, 1));
+
+	for (int i = 0; i < booking->count; i++)
+		ids[i] = booking->reservations[i].id;
+	return uuid_array_value(ids, booking->count);
 }
 
 static pg_uuid_t *
@@ -271,16 +286,14 @@ booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id, Book
 
 /*
  * Who changes rows has their booking's lock, and one that the caller's own snapshot does not show
- * is 40001 already: only an app's trigger, rule or policy leaves a row as it was. The plan is made
- * anew, as in store_raise_kept_out().
+ * is 40001 already: only an app's trigger, rule or policy leaves a row as it was.
  */
 static void
 booking_require_changed(SavedPlan *change, int changed, int count)
 {
 	if (changed == count)
 		return;
-	SPI_freeplan(change->saved);
-	change->saved = NULL;
+	plan_forget(change);
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -293,10 +306,9 @@ booking_require_changed(SavedPlan *change, int changed, int count)
 static void
 booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act act, TimestampTz now)
 {
-	int changed =
-		plan_write(change,
-				   PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
-							 uuid_array_value(booking_seat_ids(booking), booking->count)));
+	int changed = plan_write(change,
+							 PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
+									   booking_reservation_ids(booking)));
 
 	booking_require_changed(change, changed, booking->count);
 	booking_tell(booking, act, now);
@@ -321,17 +333,16 @@ booking_cancel(const Booking *booking, TimestampTz now, const char *actor, const
 				   now);
 }
 
-void
-booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
-					 const char *correlation_id)
+static void
+booking_retire(SavedPlan *retire, const pg_uuid_t *ids, int count, TimestampTz now,
+			   const char *correlation_id)
 {
-	int rows =
-		plan_write(&retire_seats,
-				   PLAN_ARGS(uuid_array_value(seat_ids, count), value(TimestampTzGetDatum(now))));
+	int		 rows = plan_write(retire,
+							   PLAN_ARGS(uuid_array_value(ids, count), value(TimestampTzGetDatum(now))));
 	Booking *bookings = palloc(sizeof(Booking) * Max(rows, 1));
 	int		 booking_count = 0;
 
-	booking_require_changed(&retire_seats, rows, count);
+	booking_require_changed(retire, rows, count);
 	for (int first = 0, last; first < rows; first = last)
 	{
 		pg_uuid_t booking_id = plan_uuid(first, COLUMN_BOOKING);
@@ -348,6 +359,13 @@ booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 	for (int i = 0; i < booking_count; i++)
 		booking_tell(&bookings[i], (Act){.action = "expired", .correlation_id = correlation_id},
 					 now);
+}
+
+void
+booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
+					 const char *correlation_id)
+{
+	booking_retire(&retire_seats, seat_ids, count, now, correlation_id);
 }
 
 Datum
@@ -393,19 +411,19 @@ concert_extend(PG_FUNCTION_ARGS)
 static int
 booking_expire(const pg_uuid_t *booking_id, TimestampTz now)
 {
-	pg_uuid_t *seat_ids;
+	pg_uuid_t *ids;
 	int		   count;
 
 	if (!lock_try(LOCK_BOOKING, lock_name_uuid(booking_id)))
 		return 0;
-	count = plan_read(&expired_seats,
+	count = plan_read(&expired_reservations,
 					  PLAN_ARGS(uuid_value(booking_id), value(TimestampTzGetDatum(now))));
 	if (count == 0)
 		return 0;
-	seat_ids = palloc(sizeof(pg_uuid_t) * count);
+	ids = palloc(sizeof(pg_uuid_t) * count);
 	for (int i = 0; i < count; i++)
-		seat_ids[i] = plan_uuid(i, 0);
-	booking_retire_seats(seat_ids, count, now, NULL);
+		ids[i] = plan_uuid(i, 0);
+	booking_retire(&retire_reservations, ids, count, now, NULL);
 	return count;
 }
 
