@@ -3,6 +3,7 @@
 #include "best.h"
 
 #include "common/pg_prng.h"
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
 #define BEST_EQUAL_SHARE 4
@@ -334,6 +335,7 @@ runs_offer_groups(const Chooser *chooser, const Run *front, int front_count, con
 	const BestWish *wish = chooser->wish;
 	int				back_count = wish->count - front_count;
 
+	CHECK_FOR_INTERRUPTS();
 	for (int i = front->start; i + front_count <= front->start + front->count; i++)
 		for (int j = back->start; j + back_count <= back->start + back->count; j++)
 		{

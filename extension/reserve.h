@@ -7,8 +7,8 @@
 
 /*
  * Reads the arguments that both have in their first six places, and the concessions in place n.
- * Raises 22004, 22023, TK003 and TK004.
+ * Raises 22004, 22023, TK003 past seats_max, and TK004.
  */
-extern void reserve_read_arguments(FunctionCallInfo fcinfo, int n, Taking *taking);
+extern void reserve_read_arguments(FunctionCallInfo fcinfo, int n, int seats_max, Taking *taking);
 
 #endif /* CONCERT_RESERVE_H */

@@ -43,7 +43,7 @@ best_argument_count(FunctionCallInfo fcinfo)
 
 	if (count < 1)
 		error_invalid_number("count", count, 1, settings_max_seats_per_booking);
-	if (count > settings_max_seats_per_booking)
+	if (count > SEATS_PER_CALL_LIMIT)
 		error_too_many_seats(count, settings_max_seats_per_booking);
 	return count;
 }
@@ -371,10 +371,12 @@ concert_reserve_best(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{
-		Reason		  reason = best_decide(&call);
+		Reason		  reason;
 		Booking		  booking = {0};
 		MemoryContext work;
 
+		argument_check_seats(call.wish.count);
+		reason = best_decide(&call);
 		if (reason == REASON_NONE)
 			booking = taking_take(&call.taking);
 		work = MemoryContextSwitchTo(caller);
