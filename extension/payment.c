@@ -90,10 +90,11 @@ payment_capture(Payment *payment, TimestampTz now, const char *correlation_id)
 			return reason;
 	}
 	payment->id = uuid7_next();
-	plan_write(&insert_payment,
-			   PLAN_ARGS(uuid_value(&payment->id), uuid_value(&booking->id),
-						 uuid_value(&booking->user_id), value(Int64GetDatum(booking->amount)),
-						 text_value(booking->currency), value(TimestampTzGetDatum(now))));
+	plan_write_rows(&insert_payment,
+					PLAN_ARGS(uuid_value(&payment->id), uuid_value(&booking->id),
+							  uuid_value(&booking->user_id), value(Int64GetDatum(booking->amount)),
+							  text_value(booking->currency), value(TimestampTzGetDatum(now))),
+					1);
 	if (costs)
 	{
 		transfer_apply(&accounts, &transfer);

@@ -78,13 +78,14 @@ pending_act(void *state)
 	transfer->id = uuid7_next();
 	pending->expires_at =
 		Max(accounts.now, debit->lapsed_through) + pending->expires_seconds * USECS_PER_SEC;
-	plan_write(&insert_pending,
-			   PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),
-						 uuid_value(&transfer->credit_id), value(Int64GetDatum(transfer->amount)),
-						 text_value(debit->currency), text_value(transfer->description),
-						 text_value(transfer->correlation_id),
-						 value(TimestampTzGetDatum(accounts.now)),
-						 value(TimestampTzGetDatum(pending->expires_at))));
+	plan_write_rows(
+		&insert_pending,
+		PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),
+				  uuid_value(&transfer->credit_id), value(Int64GetDatum(transfer->amount)),
+				  text_value(debit->currency), text_value(transfer->description),
+				  text_value(transfer->correlation_id), value(TimestampTzGetDatum(accounts.now)),
+				  value(TimestampTzGetDatum(pending->expires_at))),
+		1);
 	return REASON_NONE;
 }
 
@@ -190,12 +191,13 @@ ending_do(Ending *ending, const Accounts *accounts)
 		transfer_insert(accounts, transfer);
 	}
 	accounts_save(accounts);
-	plan_write(&insert_resolution,
-			   PLAN_ARGS(uuid_value(&ending->pending_id),
-						 text_value(ending->posts ? "posted" : "voided"),
-						 value(Int64GetDatum(transfer->amount)),
-						 ending->posts ? uuid_value(&transfer->id) : null_value(),
-						 value(TimestampTzGetDatum(accounts->now))));
+	plan_write_rows(&insert_resolution,
+					PLAN_ARGS(uuid_value(&ending->pending_id),
+							  text_value(ending->posts ? "posted" : "voided"),
+							  value(Int64GetDatum(transfer->amount)),
+							  ending->posts ? uuid_value(&transfer->id) : null_value(),
+							  value(TimestampTzGetDatum(accounts->now))),
+					1);
 	return REASON_NONE;
 }
 

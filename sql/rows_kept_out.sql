@@ -50,6 +50,16 @@ DROP TRIGGER own ON concert.request_2;
 DROP TRIGGER own ON concert.request_3;
 SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann', idempotency_key => 'kept out');
 
+-- money
+SELECT pg_temp.keep_out('INSERT', t) FROM unnest('{transfer,payment}'::text[]) AS t;
+SELECT ok FROM concert.charge_points(:'ann', 1000, 'PTS', 'box office', 'kept out ' || :'ann');
+DROP TRIGGER own ON concert.transfer;
+SELECT ok FROM concert.charge_points(:'ann', 1000, 'PTS', 'box office', 'kept out ' || :'ann');
+SELECT booking_id AS of_a3 FROM concert.reserve(:'date', ARRAY[:'a3']::uuid[], :'ann') \gset
+SELECT ok FROM concert.pay(:'of_a3', :'ann');
+DROP TRIGGER own ON concert.payment;
+SELECT ok FROM concert.pay(:'of_a3', :'ann');
+
 -- a call inside a trigger of the very statement that it would run again
 SELECT booking_id AS of_a1 FROM concert.live_reservation WHERE seat_id = :'a1' \gset
 SELECT booking_id AS of_a2 FROM concert.reserve(:'date', ARRAY[:'a2']::uuid[], :'ann') \gset
