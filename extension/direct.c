@@ -89,6 +89,7 @@ static const struct
 	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date",
 									  DIRECT_RESERVATION,
 									  {F_UUID_EQ, F_UUID_EQ}},
+	[DIRECT_RESERVATION_PENDING_EXPIRY] = {"reservation_pending_expiry", DIRECT_RESERVATION, {0}},
 	[DIRECT_REQUEST_0_KEY] = {"request_0_key", DIRECT_REQUEST_0, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_1_KEY] = {"request_1_key", DIRECT_REQUEST_1, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_2_KEY] = {"request_2_key", DIRECT_REQUEST_2, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},

@@ -3,13 +3,19 @@
  * The direct way of seatmap.h. Seats are read from the pages on which those of the date lie. Their
  * live reservations are not looked up one by one: the index of live reservations is walked along
  * the seats' ids, which were mostly made together and lie together, and where other dates' lie
- * between, it is skipped to the next of ours; then the rows are read as they lie in the table,
- * by whole pages where many of a page are ours.
+ * between, it is skipped to the next of ours.
+ *
+ * A live reservation is pending or confirmed. So where a page is all visible (the visibility map)
+ * and the index of pendings has none on it, an entry alone tells that its seat is sold. The other
+ * rows are read as they lie in the table, by whole pages where many of a page are ours.
  */
 #include "seatmap_loading.h"
 
 #include "access/htup_details.h"
+#include "access/visibilitymap.h"
 #include "pages.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
 
 #define STRANGERS_MAX 8		/* entries of other dates that cost less to read than to skip */
 #define ROWS_OF_PAGE_MIN 6	/* fewer of a page cost less to fetch one by one */
@@ -48,6 +54,7 @@ typedef struct LiveEntry
 {
 	uint64 place; /* the block, then PLACE_BITS of the offset */
 	int	   seat;
+	bool   is_visible; /* to everybody */
 } LiveEntry;
 
 static uint64
@@ -65,6 +72,7 @@ place_block(uint64 place)
 
 static LiveEntry *entries_find(DirectScan *scan, const SeatMap *map, int *ret_count);
 static LiveEntry *entries_sort(LiveEntry *entries, int count);
+static int		  entries_take_sold(const Loading *loading, LiveEntry *entries, int count);
 static int		  entries_pages(const LiveEntry *entries, int count, BlockNumber *ret_blocks);
 static void		  entries_fetch(const Loading *loading, DirectScan *scan, const LiveEntry *entries,
 								int count);
@@ -196,8 +204,10 @@ seatmap_direct_reservations(const Loading *loading)
 
 	direct_scan_begin_from(&scan, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot,
 						   &map->seats[map->by_id[0]].id);
+	PredicateLockRelation(scan.table, loading->snapshot); /* also for rows that are not read */
 	entries = entries_find(&scan, map, &count);
 	entries = entries_sort(entries, count);
+	count = entries_take_sold(loading, entries, count);
 	blocks = palloc_extended(sizeof(BlockNumber) * (Size) Max(count, 1), MCXT_ALLOC_HUGE);
 	pages = entries_pages(entries, count, blocks);
 	if (count >= (int64) pages * ROWS_OF_PAGE_MIN)
@@ -209,7 +219,11 @@ seatmap_direct_reservations(const Loading *loading)
 	pfree(entries);
 }
 
-/* Both go upwards in id order: the index of live reservations and the map's seats. */
+/*
+ * Both go upwards in id order: the index of live reservations and the map's seats. Whether a row
+ * is visible to everybody is asked while its entry's page of the index is held, as an index-only
+ * scan does: until then VACUUM cannot have taken a dead one away and marked its page.
+ */
 static LiveEntry *
 entries_find(DirectScan *scan, const SeatMap *map, int *ret_count)
 {
@@ -217,6 +231,7 @@ entries_find(DirectScan *scan, const SeatMap *map, int *ret_count)
 	LiveEntry	   *entries = palloc_extended(sizeof(LiveEntry) * (Size) room, MCXT_ALLOC_HUGE);
 	int				next = 0;
 	int				strangers = 0;
+	Buffer			visibility = InvalidBuffer;
 	pg_uuid_t		seat_id;
 	ItemPointerData place;
 
@@ -241,10 +256,16 @@ entries_find(DirectScan *scan, const SeatMap *map, int *ret_count)
 		}
 		if (*ret_count == room)
 			entries = repalloc_huge(entries, sizeof(LiveEntry) * (Size) (room *= 2));
-		entries[(*ret_count)++] =
-			(LiveEntry){.place = place_number(&place), .seat = map->by_id[next]};
+		entries[(*ret_count)++] = (LiveEntry){
+			.place = place_number(&place),
+			.seat = map->by_id[next],
+			.is_visible =
+				VM_ALL_VISIBLE(scan->table, ItemPointerGetBlockNumber(&place), &visibility),
+		};
 		strangers = 0;
 	}
+	if (BufferIsValid(visibility))
+		ReleaseBuffer(visibility);
 	return entries;
 }
 
@@ -276,6 +297,39 @@ entries_sort(LiveEntry *entries, int count)
 	}
 	pfree(sorted);
 	return entries;
+}
+
+/*
+ * Those whose entry alone tells that their seat is sold are done with; returns how many are left.
+ * What was visible to everybody when its entry was met cannot go while the snapshot is held, nor
+ * its entry among the pendings.
+ */
+static int
+entries_take_sold(const Loading *loading, LiveEntry *entries, int count)
+{
+	DirectScan	 scan;
+	BlockNumber *blocks; /* of pendings, ascending as the entries are */
+	int			 block_count;
+	int			 block = 0;
+	int			 left = 0;
+	int64		 rows_max;
+
+	direct_scan_begin(&scan, DIRECT_RESERVATION_PENDING_EXPIRY, loading->snapshot, NULL, 0);
+	blocks = pages_of_scan(&scan, &block_count, &rows_max);
+	direct_scan_end(&scan);
+	for (int i = 0; i < count; i++)
+	{
+		BlockNumber of_entry = place_block(entries[i].place);
+
+		while (block < block_count && blocks[block] < of_entry)
+			block++;
+		if (entries[i].is_visible && (block == block_count || blocks[block] != of_entry))
+			loading->map->seats[entries[i].seat].is_confirmed = true;
+		else
+			entries[left++] = entries[i];
+	}
+	pfree(blocks);
+	return left;
 }
 
 /* The pages of the entries, which are in the order of their places. */
