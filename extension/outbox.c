@@ -317,9 +317,9 @@ outbox_next_seq(void)
 static bool
 outbox_type_is_own(const char *type)
 {
-	static const char *const words[] = {"admission", "payment", "point",
-										"reservation", "seat", "ticket"};
-	size_t bytes = strcspn(type, ".");
+	static const char *const words[] = {"admission",   "payment", "point",
+										"reservation", "seat",	  "ticket"};
+	size_t					 bytes = strcspn(type, ".");
 
 	for (int i = 0; i < lengthof(words); i++)
 		if (strlen(words[i]) == bytes && memcmp(words[i], type, bytes) == 0)

@@ -92,6 +92,14 @@ plan_plan(const SavedPlan *plan)
 		ReleaseCachedPlan(cached, CurrentResourceOwner);
 }
 
+void
+plan_forget(SavedPlan *plan)
+{
+	if (plan->saved != NULL)
+		SPI_freeplan(plan->saved);
+	plan->saved = NULL;
+}
+
 /* The setting, not an override of it: a function of an app's that sets its own path keeps it. */
 static void
 plan_pin_search_path(void)

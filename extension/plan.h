@@ -56,6 +56,9 @@ extern int plan_read_at(SavedPlan *plan, const NullableDatum *args, Snapshot sna
 /* Runs a statement that writes; returns the number of rows it touched or returned. */
 extern int plan_write(SavedPlan *plan, const NullableDatum *args);
 
+/* Of a plan whose statement is made at run time, once that is no longer wanted. */
+extern void plan_forget(SavedPlan *plan);
+
 /* Columns of the last run's rows, both counted from 0; a NULL reads as 0, false or NULL. */
 extern bool		   plan_is_null(int row, int column);
 extern Datum	   plan_datum(int row, int column);

@@ -117,7 +117,8 @@ map_digest(SeatMap *map)
 		uint64		   mixed;
 
 		memcpy(id, seat->id.data, sizeof(id));
-		mixed = (id[0] ^ ((uint64) seat->row << 32 | (uint32) seat->col) * DIGEST_FACTOR) * DIGEST_FACTOR;
+		mixed = (id[0] ^ ((uint64) seat->row << 32 | (uint32) seat->col) * DIGEST_FACTOR) *
+			DIGEST_FACTOR;
 		mixed = ((mixed ^ mixed >> 32) + id[1]) * DIGEST_FACTOR;
 		map->layout = hash_combine64(map->layout, mixed);
 	}
@@ -189,7 +190,8 @@ static void
 load_by_statement(Loading *loading)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int rows = plan_read_at(&read_seats, PLAN_ARGS(uuid_value(loading->date_id)), loading->snapshot);
+	int			  rows =
+		plan_read_at(&read_seats, PLAN_ARGS(uuid_value(loading->date_id)), loading->snapshot);
 
 	MemoryContextSwitchTo(context);
 	for (int row = 0; row < rows; row++)

@@ -17,9 +17,9 @@
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
 
-#define STRANGERS_MAX 8		/* entries of other dates that cost less to read than to skip */
-#define ROWS_OF_PAGE_MIN 6	/* fewer of a page cost less to fetch one by one */
-#define PLACE_BITS 11		/* of an offset, and of what is sorted by at once */
+#define STRANGERS_MAX 8	   /* entries of other dates that cost less to read than to skip */
+#define ROWS_OF_PAGE_MIN 6 /* fewer of a page cost less to fetch one by one */
+#define PLACE_BITS 11	   /* of an offset, and of what is sorted by at once */
 #define PLACE_DIGITS (1 << PLACE_BITS)
 
 StaticAssertDecl(MaxHeapTuplesPerPage < PLACE_DIGITS, "an offset does not fit PLACE_BITS");
