@@ -59,6 +59,8 @@ compat_read_recent_buffer(Relation table, BlockNumber block, Buffer buffer)
 	return ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer);
 #else
 	return ReadRecentBuffer(table->rd_node, MAIN_FORKNUM, block, buffer);
+#endif
+}
 
 /* The pages of a bitmap, ascending. */
 #if PG_VERSION_NUM >= 180000

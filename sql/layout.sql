@@ -216,7 +216,8 @@ SELECT pg_temp.refused_copy(pg_temp.new_date(), pg_temp.new_date());
 
 -- an export is what the statement's snapshot shows, in any worker
 SELECT provolatile, proparallel FROM pg_proc WHERE oid = 'concert.export_layout(uuid)'::regprocedure;
-SELECT concert.copy_layout(:'date', copy) AS copied, concert.export_layout(copy) AS before FROM pg_temp.new_date() AS copy;
+SELECT pg_temp.new_date() AS fresh \gset
+SELECT concert.copy_layout(:'date', :'fresh') > 0 AS copied, concert.export_layout(:'fresh') AS before;
 
 -- for admins alone
 SET ROLE concert_sidecar;
