@@ -177,7 +177,7 @@ plan_write_rows(SavedPlan *plan, const NullableDatum *args, int rows)
 void
 plan_forget(SavedPlan *plan)
 {
-	if (DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 0)
+	if (plan->saved != NULL && DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 0)
 		SPI_freeplan(plan->saved);
 	plan->saved = NULL;
 }

@@ -60,8 +60,9 @@ extern int plan_write(SavedPlan *plan, const NullableDatum *args);
 extern void plan_write_rows(SavedPlan *plan, const NullableDatum *args, int rows);
 
 /*
- * A plan made under an app's rule DO INSTEAD NOTHING names no table, so the server would not notice
- * when the rule goes: it is made anew. Below a trigger it may be running, and is only let go.
+ * Has the statement prepared anew when it is next run: one that is made at run time and no longer wanted, and
+ * one whose plan was made under an app's rule DO INSTEAD NOTHING, which names no table, so that the server would not
+ * notice when the rule goes. Below a trigger the plan may be running, and is only let go.
  */
 extern void plan_forget(SavedPlan *plan);
 

@@ -80,8 +80,9 @@ reserve_content(const Taking *taking)
 	return content.data;
 }
 
-static Datum
-reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, const Booking *booking)
+Datum
+reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, const Booking *booking,
+			   const char *step, int columns)
 {
 	bool ok = reason == REASON_NONE;
 
@@ -90,8 +91,8 @@ reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, con
 		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
 						  ok ? uuid_value(&booking->id) : null_value(),
 						  ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
-						  value(taking_seats_jsonb(taking, reason, booking))},
-		5);
+						  value(taking_seats_jsonb(taking, reason, booking)), text_value(step)},
+		columns);
 }
 
 Datum
@@ -121,7 +122,7 @@ concert_reserve(PG_FUNCTION_ARGS)
 		if (reason == REASON_NONE)
 			booking = taking_take(&taking);
 		work = MemoryContextSwitchTo(caller);
-		answer = reserve_answer(fcinfo, &taking, reason, &booking);
+		answer = reserve_answer(fcinfo, &taking, reason, &booking, NULL, RESERVE_COLUMNS);
 		MemoryContextSwitchTo(work);
 		if (reason != REASON_BUSY)
 			request_record(&request, answer);

@@ -8,6 +8,7 @@
  */
 #include "best.h"
 #include "orphan.h"
+#include "reserve.h"
 
 #include "errors.h"
 #include "miscadmin.h"
@@ -340,20 +341,15 @@ best_decide(BestCall *call)
 	return call->met_busy ? REASON_BUSY : best_refusal(call);
 }
 
+/* The seats that were tried last say nothing of why there are none. */
 static Datum
-best_answer(FunctionCallInfo fcinfo, const BestCall *call, Reason reason, const Booking *booking)
+best_answer(FunctionCallInfo fcinfo, BestCall *call, Reason reason, const Booking *booking)
 {
-	bool ok = reason == REASON_NONE;
-
-	return answer_row(
-		fcinfo,
-		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
-						  ok ? uuid_value(&booking->id) : null_value(),
-						  ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
-						  value(ok ? taking_seats_jsonb(&call->taking, reason, booking)
-								   : DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"))),
-						  ok ? text_value(best_step_text(call->step)) : null_value()},
-		6);
+	if (reason != REASON_NONE)
+		call->taking.count = 0;
+	return reserve_answer(fcinfo, &call->taking, reason, booking,
+						  reason == REASON_NONE ? best_step_text(call->step) : NULL,
+						  RESERVE_COLUMNS_BEST);
 }
 
 Datum

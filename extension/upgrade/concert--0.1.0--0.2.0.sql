@@ -256,7 +256,7 @@ REVOKE ALL ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) TO concert_admin;
 
 CREATE FUNCTION concert.export_layout(concert_date_id uuid) RETURNS jsonb
-    LANGUAGE c VOLATILE SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_export_layout';
 COMMENT ON FUNCTION concert.export_layout(uuid) IS 'a date''s sections and seats as a layout';
 REVOKE ALL ON FUNCTION concert.export_layout(uuid) FROM PUBLIC;
