@@ -52,13 +52,32 @@ CREATE TABLE concert.payment (
     amount     bigint      NOT NULL,
     currency   text        NOT NULL,
     created_at timestamptz NOT NULL,
+    captured   bigint      NOT NULL DEFAULT 0,
+    captured_currency text,
+    refunded   bigint      NOT NULL DEFAULT 0,
+    fee        bigint      NOT NULL DEFAULT 0,
+    provider   text,
+    provider_ref text,
+    points     bigint      NOT NULL DEFAULT 0,
+    pending_id uuid,
+    attempts   integer     NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
     CONSTRAINT payment_pkey PRIMARY KEY (id),
-    CONSTRAINT payment_method CHECK (method IN ('points')),
-    CONSTRAINT payment_status CHECK (status IN ('captured')),
-    CONSTRAINT payment_amount CHECK (amount >= 0)
+    CONSTRAINT payment_method CHECK (method IN ('points', 'provider')),
+    CONSTRAINT payment_status CHECK (status IN ('begun', 'authorized', 'captured', 'refunded', 'failed')
+        AND (method <> 'points' OR status IN ('captured', 'refunded'))),
+    CONSTRAINT payment_amount CHECK (amount >= 0),
+    CONSTRAINT payment_captured CHECK (captured >= 0 AND (captured = 0 OR status IN ('captured', 'refunded'))),
+    CONSTRAINT payment_left CHECK (refunded >= 0 AND fee >= 0 AND refunded <= captured - fee),
+    CONSTRAINT payment_provider CHECK ((method = 'provider') = (provider IS NOT NULL)),
+    CONSTRAINT payment_points CHECK (points >= 0 AND (points > 0) = (pending_id IS NOT NULL)),
+    CONSTRAINT payment_due CHECK (next_attempt_at IS NULL OR status IN ('begun', 'authorized'))
 );
 CREATE INDEX payment_booking ON concert.payment (booking_id);
-COMMENT ON TABLE concert.payment IS 'money for one booking';
+CREATE UNIQUE INDEX payment_open ON concert.payment (booking_id) WHERE status IN ('begun', 'authorized');
+CREATE UNIQUE INDEX payment_pending ON concert.payment (pending_id) WHERE pending_id IS NOT NULL;
+CREATE INDEX payment_due ON concert.payment (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+COMMENT ON TABLE concert.payment IS 'money for one booking: amount is what was asked for, captured what came, of which refunded has been decided to go back and fee is kept; points is what was set aside beside it';
 
 CREATE TABLE concert.pending_transfer (
     id                uuid        NOT NULL DEFAULT concert.uuid7(),
@@ -111,9 +130,9 @@ CREATE TABLE concert.transfer (
         REFERENCES concert.transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
     CONSTRAINT transfer_pending_fkey FOREIGN KEY (pending_id)
         REFERENCES concert.pending_transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
-    CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment', 'transfer', 'posting', 'reversal')),
-    CONSTRAINT transfer_cause CHECK ((kind = 'payment') = (payment_id IS NOT NULL)
-        AND (kind = 'posting') = (pending_id IS NOT NULL)
+    CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment', 'transfer', 'posting', 'reversal', 'refund', 'fee')),
+    CONSTRAINT transfer_cause CHECK ((kind IN ('payment', 'refund', 'fee')) = (payment_id IS NOT NULL)
+        AND (CASE kind WHEN 'posting' THEN pending_id IS NOT NULL ELSE pending_id IS NULL OR kind = 'payment' END)
         AND (kind = 'reversal') = (reverses_id IS NOT NULL)
         AND (kind <> 'charge' OR external_ref IS NOT NULL)
         AND (external_ref IS NULL OR kind IN ('charge', 'transfer')))
