@@ -290,6 +290,16 @@ account_judge_kind(const char *kind, bool has_owner, bool has_name, bool has_flo
 	error_invalid("kind", kind, "wallet, revenue, funding, refunds_payable or fees");
 }
 
+void
+account_insert(const char *kind, const char *currency, const pg_uuid_t *owner_id, const char *name,
+			   const int64 *floor)
+{
+	plan_write(&insert_account,
+			   PLAN_ARGS(text_value(kind), text_value(currency),
+						 owner_id == NULL ? null_value() : uuid_value(owner_id), text_value(name),
+						 floor == NULL ? null_value() : value(Int64GetDatum(*floor))));
+}
+
 Datum
 concert_open_account(PG_FUNCTION_ARGS)
 {

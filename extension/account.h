@@ -53,6 +53,10 @@ extern void account_debit(Account *account, int64 amount);
 extern void account_credit(Account *account, int64 amount);
 extern void account_set_aside(Account *account, int64 amount);
 
+/* Opens an account as open_account() does, unless one like it is open; owner or name is NULL. */
+extern void account_insert(const char *kind, const char *currency, const pg_uuid_t *owner_id,
+						   const char *name, const int64 *floor);
+
 /* Writes the balance rows, and that pendings have lapsed which were met. */
 extern void accounts_save(const Accounts *accounts);
 

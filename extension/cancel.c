@@ -4,13 +4,15 @@
  * cancel_by_operator() by the house. All of the seats that are named, or none. What is left
  * stays one booking, which is paid as one.
  *
- * Locks: request key, booking, outbox key.
+ * When nothing is left of the booking, so are points let go that a payment has set aside for it.
+ *
+ * Locks: request key, booking, accounts of such points, outbox key.
  */
-#include "reservation.h"
+#include "cancel.h"
 
-#include "errors.h"
 #include "history.h"
 #include "miscadmin.h"
+#include "payment_store.h"
 #include "request.h"
 
 PG_FUNCTION_INFO_V1(concert_cancel);
@@ -44,18 +46,18 @@ cancel_read_seats(FunctionCallInfo fcinfo, int n, Cancelling *cancelling)
 }
 
 /* What makes it the same request; the order of the seats does not. */
-static char *
-cancel_content(const Cancelling *cancelling)
+char *
+cancel_content(const pg_uuid_t *booking_id, const pg_uuid_t *seat_ids, int count)
 {
 	StringInfoData content;
-	pg_uuid_t	  *sorted = palloc(sizeof(pg_uuid_t) * Max(cancelling->count, 1));
+	pg_uuid_t	  *sorted = palloc(sizeof(pg_uuid_t) * Max(count, 1));
 
 	initStringInfo(&content);
-	appendStringInfoString(&content, uuid_text(cancelling->booking_id));
-	if (cancelling->count > 0)
-		memcpy(sorted, cancelling->seat_ids, sizeof(pg_uuid_t) * cancelling->count);
-	qsort(sorted, cancelling->count, sizeof(pg_uuid_t), uuid_compare);
-	for (int i = 0; i < cancelling->count; i++)
+	appendStringInfoString(&content, uuid_text(booking_id));
+	if (count > 0)
+		memcpy(sorted, seat_ids, sizeof(pg_uuid_t) * count);
+	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
+	for (int i = 0; i < count; i++)
 		appendStringInfo(&content, " %s", uuid_text(&sorted[i]));
 	return content.data;
 }
@@ -78,23 +80,18 @@ cancel_judge_missing(const pg_uuid_t *booking_id, const pg_uuid_t *seat_id)
 		: REASON_UNKNOWN;
 }
 
-/*
- * Leaves in *booking the seats that are named. When one is not the booking's to give back, every
- * such seat goes to out with its reason, and the first one's is returned.
- */
-static Reason
-cancel_choose(const Cancelling *cancelling, Booking *booking, Json *out)
+Reason
+cancel_choose(Booking *booking, const pg_uuid_t *seat_ids, int count, Json *out)
 {
 	Booking chosen = *booking;
 	Reason	first = REASON_NONE;
 
 	chosen.count = 0;
 	chosen.amount = 0;
-	chosen.reservations = palloc(sizeof(Reservation) * cancelling->count);
-	for (int i = 0; i < cancelling->count; i++)
+	chosen.reservations = palloc(sizeof(Reservation) * count);
+	for (int i = 0; i < count; i++)
 	{
-		const pg_uuid_t	  *seat_id = &cancelling->seat_ids[i];
-		const Reservation *reservation = cancel_find_seat(booking, seat_id);
+		const Reservation *reservation = cancel_find_seat(booking, &seat_ids[i]);
 		Reason			   reason;
 
 		if (reservation != NULL)
@@ -102,9 +99,9 @@ cancel_choose(const Cancelling *cancelling, Booking *booking, Json *out)
 			booking_add(&chosen, *reservation);
 			continue;
 		}
-		reason = cancel_judge_missing(cancelling->booking_id, seat_id);
+		reason = cancel_judge_missing(&booking->id, &seat_ids[i]);
 		json_begin_object(out);
-		json_add_uuid(out, "seat_id", seat_id);
+		json_add_uuid(out, "seat_id", &seat_ids[i]);
 		json_add_text(out, "reason", reason_text(reason));
 		json_end_object(out);
 		if (first == REASON_NONE)
@@ -124,13 +121,19 @@ cancel_do(FunctionCallInfo fcinfo, const Cancelling *cancelling, MemoryContext a
 	Json		  seats = {0};
 	MemoryContext work;
 	Datum		  answer;
+	int			  left = 0;
 	Reason		  reason =
 		booking_lock_pending(cancelling->booking_id, cancelling->user_id, &booking, &now);
 
 	json_begin_array(&refused);
 	if (reason == REASON_NONE && cancelling->count > 0)
-		reason = cancel_choose(cancelling, &booking, &refused);
+	{
+		left = booking.count - cancelling->count;
+		reason = cancel_choose(&booking, cancelling->seat_ids, cancelling->count, &refused);
+	}
 	json_end_array(&refused);
+	if (reason == REASON_NONE && left == 0)
+		payment_store_let_go(cancelling->booking_id, 1, 0);
 	if (reason == REASON_NONE)
 		booking_cancel(&booking, now, cancelling->actor, cancelling->detail,
 					   cancelling->correlation_id);
@@ -156,7 +159,9 @@ cancel_request(FunctionCallInfo fcinfo, const Cancelling *cancelling, const char
 	Datum		  answer;
 
 	request_init(&request, operation, &replay_cancel, key, scope,
-				 key == NULL ? NULL : cancel_content(cancelling));
+				 key == NULL ? NULL
+							 : cancel_content(cancelling->booking_id, cancelling->seat_ids,
+											  cancelling->count));
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{

@@ -2,6 +2,8 @@
 /* The module's entry. concert.h says where everything is. */
 #include "concert.h"
 
+#include "transition.h"
+
 PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
@@ -10,4 +12,5 @@ void
 _PG_init(void)
 {
 	settings_define();
+	transition_check();
 }

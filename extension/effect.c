@@ -41,7 +41,7 @@ static SavedPlan issue_tickets =
 	PLAN("INSERT INTO concert.ticket"
 		 " (reservation_id, concert_date_id, seat_id, booking_id, user_id, event_id)"
 		 " SELECT id, concert_date_id, seat_id, booking_id, user_id, $2 FROM concert.reservation"
-		 " WHERE id = ANY ($1) AND status = 'confirmed' ORDER BY id"
+		 " WHERE id = ANY ($1) AND status = 'confirmed' ORDER BY id FOR SHARE"
 		 " ON CONFLICT (reservation_id) DO NOTHING",
 		 UUIDARRAYOID, UUIDOID);
 
@@ -108,7 +108,10 @@ effect_apply(FunctionCallInfo fcinfo, const char *consumer, const char *type,
 	return answer_row(fcinfo, columns, lengthof(columns));
 }
 
-/* A reservation that is no longer confirmed gets none: the event may be older than its end. */
+/*
+ * A reservation that is no longer confirmed gets none: the event may be older than its end. One that
+ * is stays so until the ticket is committed, for refund() to void it.
+ */
 static void
 effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id)
 {

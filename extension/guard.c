@@ -44,8 +44,9 @@ PG_FUNCTION_INFO_V1(concert_refuse_change);
 PG_FUNCTION_INFO_V1(concert_forget_kept);
 PG_FUNCTION_INFO_V1(concert_guard_change);
 
-/* The table from which guard_purge() is removing rows; NULL otherwise. */
+/* The table from which guard_purge() is removing rows, or that guard_update() changes; NULL otherwise. */
 static const char *guard_purged = NULL;
+static const char *guard_updated = NULL;
 
 /* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
 static SavedPlan move_revenue =
@@ -90,22 +91,41 @@ guard_lets_purge(const TriggerData *trigger)
 		strcmp(RelationGetRelationName(trigger->tg_relation), guard_purged) == 0;
 }
 
-int
-guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args)
+static bool
+guard_lets_update(const TriggerData *trigger)
+{
+	return guard_updated != NULL && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
+		strcmp(RelationGetRelationName(trigger->tg_relation), guard_updated) == 0;
+}
+
+static int
+guard_write(const char **let, const char *table, SavedPlan *statement, const NullableDatum *args)
 {
 	int rows;
 
-	guard_purged = table;
+	*let = table;
 	PG_TRY();
 	{
-		rows = plan_write(purge, args);
+		rows = plan_write(statement, args);
 	}
 	PG_FINALLY();
 	{
-		guard_purged = NULL;
+		*let = NULL;
 	}
 	PG_END_TRY();
 	return rows;
+}
+
+int
+guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args)
+{
+	return guard_write(&guard_purged, table, purge, args);
+}
+
+int
+guard_update(const char *table, SavedPlan *update, const NullableDatum *args)
+{
+	return guard_write(&guard_updated, table, update, args);
 }
 
 Datum
@@ -165,7 +185,7 @@ concert_refuse_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = guard_trigger(fcinfo);
 
-	if (guard_is_cascade(trigger))
+	if (guard_is_cascade(trigger) || guard_lets_update(trigger))
 		return PointerGetDatum(trigger->tg_newtuple);
 	if (guard_lets_purge(trigger))
 		return PointerGetDatum(NULL);

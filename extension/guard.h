@@ -15,4 +15,7 @@ extern void guard_lock_seat(const pg_uuid_t *seat_id);
 /* Runs a DELETE from this table of schema concert, which its triggers turn away otherwise. */
 extern int guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args);
 
+/* The same for an UPDATE of a table whose rows only our own calls change. */
+extern int guard_update(const char *table, SavedPlan *update, const NullableDatum *args);
+
 #endif /* CONCERT_GUARD_H */

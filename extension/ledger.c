@@ -13,32 +13,19 @@
 
 PG_FUNCTION_INFO_V1(concert_charge_points);
 
-static SavedPlan find_wallet =
+static SavedPlan find_owned =
 	PLAN("SELECT id FROM concert.account"
-		 " WHERE owner_id = $1 AND kind = 'wallet' AND currency = $2 AND deleted_at IS NULL",
-		 UUIDOID, TEXTOID);
+		 " WHERE owner_id = $1 AND kind = $2 AND currency = $3 AND deleted_at IS NULL",
+		 UUIDOID, TEXTOID, TEXTOID);
 
 static SavedPlan any_wallet = PLAN(
 	"SELECT 1 FROM concert.account WHERE owner_id = $1 AND kind = 'wallet' AND deleted_at IS NULL",
 	UUIDOID);
 
-static SavedPlan open_wallet = PLAN(
-	"WITH opened AS ("
-	" INSERT INTO concert.account (kind, owner_id, currency, floor) VALUES ('wallet', $1, $2, 0)"
-	" ON CONFLICT (owner_id, kind, currency) WHERE owner_id IS NOT NULL AND deleted_at IS NULL"
-	" DO NOTHING RETURNING id)"
-	" INSERT INTO concert.account_balance (account_id, debits, credits) SELECT id, 0, 0 FROM opened",
-	UUIDOID, TEXTOID);
-
-static SavedPlan find_funding =
+static SavedPlan find_named =
 	PLAN("SELECT id FROM concert.account"
-		 " WHERE name = $1 AND kind = 'funding' AND currency = $2 AND deleted_at IS NULL",
-		 TEXTOID, TEXTOID);
-
-static SavedPlan open_funding = PLAN(
-	"INSERT INTO concert.account (kind, name, currency) VALUES ('funding', $1, $2)"
-	" ON CONFLICT (name, kind, currency) WHERE name IS NOT NULL AND deleted_at IS NULL DO NOTHING",
-	TEXTOID, TEXTOID);
+		 " WHERE name = $1 AND kind = $2 AND currency = $3 AND deleted_at IS NULL",
+		 TEXTOID, TEXTOID, TEXTOID);
 
 static SavedPlan find_revenue = PLAN(
 	"SELECT a.id FROM concert.concert_date AS d JOIN concert.account AS a ON a.owner_id = d.concert_id"
@@ -48,13 +35,42 @@ static SavedPlan find_revenue = PLAN(
 static SavedPlan replay_charge =
 	PLAN("SELECT jsonb_populate_record(NULL::concert.charge_answer, $1)", JSONBOID);
 
+static bool
+ledger_find(const char *kind, const char *currency, const pg_uuid_t *owner_id, const char *name,
+			pg_uuid_t *ret_id)
+{
+	int found = owner_id != NULL
+		? plan_read(&find_owned,
+					PLAN_ARGS(uuid_value(owner_id), text_value(kind), text_value(currency)))
+		: plan_read(&find_named,
+					PLAN_ARGS(text_value(name), text_value(kind), text_value(currency)));
+
+	if (found > 0)
+		*ret_id = plan_uuid(0, 0);
+	return found > 0;
+}
+
 bool
 wallet_find(const pg_uuid_t *user_id, const char *currency, pg_uuid_t *ret_id)
 {
-	if (plan_read(&find_wallet, PLAN_ARGS(uuid_value(user_id), text_value(currency))) == 0)
-		return false;
-	*ret_id = plan_uuid(0, 0);
-	return true;
+	return ledger_find("wallet", currency, user_id, NULL, ret_id);
+}
+
+pg_uuid_t
+ledger_open(const char *kind, const char *currency, const pg_uuid_t *owner_id, const char *name)
+{
+	static const int64 wallet_floor = 0;
+	pg_uuid_t		   id;
+
+	if (ledger_find(kind, currency, owner_id, name, &id))
+		return id;
+	account_insert(kind, currency, owner_id, name,
+				   strcmp(kind, "wallet") == 0 ? &wallet_floor : NULL);
+	if (!ledger_find(kind, currency, owner_id, name, &id))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not open the account of kind %s", kind)));
+	return id;
 }
 
 bool
@@ -63,12 +79,23 @@ wallet_exists(const pg_uuid_t *user_id)
 	return plan_read(&any_wallet, PLAN_ARGS(uuid_value(user_id))) > 0;
 }
 
+bool
+revenue_find(const pg_uuid_t *date_id, const char *currency, pg_uuid_t *ret_id)
+{
+	if (plan_read(&find_revenue, PLAN_ARGS(uuid_value(date_id), text_value(currency))) == 0)
+		return false;
+	*ret_id = plan_uuid(0, 0);
+	return true;
+}
+
 pg_uuid_t
 revenue_account(const pg_uuid_t *date_id, const char *currency)
 {
-	if (plan_read(&find_revenue, PLAN_ARGS(uuid_value(date_id), text_value(currency))) == 0)
+	pg_uuid_t id;
+
+	if (!revenue_find(date_id, currency, &id))
 		error_unknown_object("revenue account of concert date", date_id);
-	return plan_uuid(0, 0);
+	return id;
 }
 
 /* One charge, as the caller gave it. */
@@ -80,37 +107,6 @@ typedef struct Charge
 	Transfer	transfer; /* from the source to the wallet */
 	int64		balance;  /* of the wallet after it */
 } Charge;
-
-static pg_uuid_t
-charge_wallet(const Charge *charge)
-{
-	pg_uuid_t wallet_id;
-
-	if (wallet_find(&charge->user_id, charge->currency, &wallet_id))
-		return wallet_id;
-	plan_write(&open_wallet, PLAN_ARGS(uuid_value(&charge->user_id), text_value(charge->currency)));
-	if (!wallet_find(&charge->user_id, charge->currency, &wallet_id))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not open the wallet of user \"%s\"", uuid_text(&charge->user_id))));
-	return wallet_id;
-}
-
-static pg_uuid_t
-charge_source_account(const Charge *charge)
-{
-	const NullableDatum *args = PLAN_ARGS(text_value(charge->source), text_value(charge->currency));
-
-	if (plan_read(&find_funding, args) == 0)
-	{
-		plan_write(&open_funding, args);
-		if (plan_read(&find_funding, args) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not open the account of source \"%s\"", charge->source)));
-	}
-	return plan_uuid(0, 0);
-}
 
 static void
 charge_emit(const Charge *charge)
@@ -141,10 +137,10 @@ charge_act(void *state)
 	Reason		   reason;
 
 	external_ref_lock(psprintf("%s %s", charge->currency, charge->source), transfer->external_ref);
-	transfer->debit_id = charge_source_account(charge);
+	transfer->debit_id = ledger_open("funding", charge->currency, NULL, charge->source);
 	if (external_ref_is_used(&transfer->debit_id, transfer->external_ref))
 		return REASON_ALREADY_RESOLVED;
-	transfer->credit_id = charge_wallet(charge);
+	transfer->credit_id = ledger_open("wallet", charge->currency, &charge->user_id, NULL);
 	accounts = transfer_lock(&transfer->debit_id, &transfer->credit_id);
 	reason = transfer_do(&accounts, transfer);
 	if (reason == REASON_UNKNOWN)

@@ -11,7 +11,17 @@ extern bool wallet_find(const pg_uuid_t *user_id, const char *currency, pg_uuid_
 /* Whether the user has a wallet in any currency at all. */
 extern bool wallet_exists(const pg_uuid_t *user_id);
 
+/*
+ * The account of an owner or of a name, the other being NULL; opened where it is not open, a
+ * wallet with a floor of 0, any other without one.
+ */
+extern pg_uuid_t ledger_open(const char *kind, const char *currency, const pg_uuid_t *owner_id,
+							 const char *name);
+
 /* The account that a concert's sales in this currency are credited to. */
 extern pg_uuid_t revenue_account(const pg_uuid_t *date_id, const char *currency);
+
+/* The same, where it is no error that there is none. */
+extern bool revenue_find(const pg_uuid_t *date_id, const char *currency, pg_uuid_t *ret_id);
 
 #endif /* CONCERT_LEDGER_H */

@@ -10,7 +10,7 @@
  *
  * Locks: request key, accounts in id order, the pending.
  */
-#include "transfer.h"
+#include "pending.h"
 
 #include "errors.h"
 #include "lock.h"
@@ -36,6 +36,9 @@ static SavedPlan find_pending =
 		 " LEFT JOIN concert.pending_resolution AS r ON r.pending_id = p.id WHERE p.id = $1",
 		 UUIDOID);
 
+static SavedPlan is_of_payment =
+	PLAN("SELECT 1 FROM concert.payment WHERE pending_id = $1", UUIDOID);
+
 static SavedPlan insert_resolution = PLAN(
 	"INSERT INTO concert.pending_resolution (pending_id, outcome, amount, transfer_id, created_at)"
 	" VALUES ($1, $2, $3, $4, $5)",
@@ -54,52 +57,60 @@ static SavedPlan replay_pending =
 
 /* transfer_pending() ----------------------------------------------------------------------------- */
 
-typedef struct Pending
+typedef struct Setting
 {
 	Transfer	transfer; /* what it would be; its id is the pending's */
 	int			expires_seconds;
 	TimestampTz expires_at;
-} Pending;
+} Setting;
 
 /* No pending is to lapse at a time that has been dealt with, should the clock have gone back. */
-static Reason
-pending_act(void *state)
+void
+pending_add(const Accounts *accounts, Transfer *transfer, TimestampTz *expires_at)
 {
-	Pending	 *pending = state;
-	Transfer *transfer = &pending->transfer;
+	Account *debit = accounts_find(accounts, &transfer->debit_id);
+
+	account_set_aside(debit, transfer->amount);
+	transfer->id = uuid7_next();
+	*expires_at = Max(*expires_at, debit->lapsed_through + 1);
+	plan_write(&insert_pending,
+			   PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),
+						 uuid_value(&transfer->credit_id), value(Int64GetDatum(transfer->amount)),
+						 text_value(debit->currency), text_value(transfer->description),
+						 text_value(transfer->correlation_id),
+						 value(TimestampTzGetDatum(accounts->now)),
+						 value(TimestampTzGetDatum(*expires_at))));
+}
+
+static Reason
+setting_act(void *state)
+{
+	Setting	 *setting = state;
+	Transfer *transfer = &setting->transfer;
 	Accounts  accounts = transfer_lock(&transfer->debit_id, &transfer->credit_id);
 	Account	 *debit = accounts_find(&accounts, &transfer->debit_id);
 	Reason	  reason = transfer_judge(&accounts, transfer);
 
 	if (reason != REASON_NONE)
 		return reason;
-	account_set_aside(debit, transfer->amount);
+	setting->expires_at =
+		Max(accounts.now, debit->lapsed_through) + setting->expires_seconds * USECS_PER_SEC;
+	pending_add(&accounts, transfer, &setting->expires_at);
 	accounts_save(&accounts);
-	transfer->id = uuid7_next();
-	pending->expires_at =
-		Max(accounts.now, debit->lapsed_through) + pending->expires_seconds * USECS_PER_SEC;
-	plan_write_rows(
-		&insert_pending,
-		PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),
-				  uuid_value(&transfer->credit_id), value(Int64GetDatum(transfer->amount)),
-				  text_value(debit->currency), text_value(transfer->description),
-				  text_value(transfer->correlation_id), value(TimestampTzGetDatum(accounts.now)),
-				  value(TimestampTzGetDatum(pending->expires_at))),
-		1);
 	return REASON_NONE;
 }
 
 static Datum
-pending_answer(FunctionCallInfo fcinfo, const void *state, Reason reason)
+setting_answer(FunctionCallInfo fcinfo, const void *state, Reason reason)
 {
-	const Pending *pending = state;
+	const Setting *setting = state;
 	bool		   ok = reason == REASON_NONE;
 
 	return answer_row(
 		fcinfo,
 		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
-						  ok ? uuid_value(&pending->transfer.id) : null_value(),
-						  ok ? value(TimestampTzGetDatum(pending->expires_at)) : null_value()},
+						  ok ? uuid_value(&setting->transfer.id) : null_value(),
+						  ok ? value(TimestampTzGetDatum(setting->expires_at)) : null_value()},
 		4);
 }
 
@@ -108,10 +119,10 @@ concert_transfer_pending(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"debit_account_id", "credit_account_id", "amount",
 										"expires_in"};
-	MoneyCall				 call = {"transfer_pending", &replay_pending, .act = pending_act,
-									 .answer = pending_answer};
-	Pending					 pending = {0};
-	Transfer				*transfer = &pending.transfer;
+	MoneyCall				 call = {"transfer_pending", &replay_pending, .act = setting_act,
+									 .answer = setting_answer};
+	Setting					 setting = {0};
+	Transfer				*transfer = &setting.transfer;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
@@ -119,57 +130,105 @@ concert_transfer_pending(PG_FUNCTION_ARGS)
 	transfer->credit_id = *PG_GETARG_UUID_P(1);
 	transfer_check_pair(&transfer->debit_id, &transfer->credit_id);
 	transfer->amount = argument_amount(fcinfo, 2, "amount");
-	pending.expires_seconds = PG_GETARG_INT32(3);
-	if (pending.expires_seconds < 1 || pending.expires_seconds > EXPIRES_SECONDS_MAX)
-		error_invalid_number("expires_in", pending.expires_seconds, 1, EXPIRES_SECONDS_MAX);
+	setting.expires_seconds = PG_GETARG_INT32(3);
+	if (setting.expires_seconds < 1 || setting.expires_seconds > EXPIRES_SECONDS_MAX)
+		error_invalid_number("expires_in", setting.expires_seconds, 1, EXPIRES_SECONDS_MAX);
 	transfer->description = argument_optional_text(fcinfo, 4, "description", NAME_CHARS_MAX);
 	call.key = argument_optional_text(fcinfo, 5, "idempotency_key", KEY_CHARS_MAX);
 	transfer->correlation_id = argument_optional_text(fcinfo, 6, "correlation_id", KEY_CHARS_MAX);
 	call.content = psprintf("%s %s " INT64_FORMAT " %d %s", uuid_text(&transfer->debit_id),
 							uuid_text(&transfer->credit_id), transfer->amount,
-							pending.expires_seconds, content_text(transfer->description));
-	PG_RETURN_DATUM(money_call(fcinfo, &call, &pending));
+							setting.expires_seconds, content_text(transfer->description));
+	PG_RETURN_DATUM(money_call(fcinfo, &call, &setting));
 }
 
 /* transfer_post(), transfer_void() --------------------------------------------------------------- */
 
 typedef struct Ending
 {
-	pg_uuid_t	pending_id;
-	int64		asked; /* how much to post; 0: all of it */
-	bool		posts;
-	int64		set_aside;
-	TimestampTz expires_at;
-	bool		is_resolved;
-	bool		is_lapsed;
-	Transfer	transfer;
+	Pending	 pending;
+	int64	 asked; /* how much to post; 0: all of it */
+	bool	 posts;
+	Transfer transfer;
 } Ending;
 
-static bool
-ending_read(Ending *ending)
+bool
+pending_read(Pending *pending)
 {
 	char *outcome;
 
-	if (plan_read(&find_pending, PLAN_ARGS(uuid_value(&ending->pending_id))) == 0)
+	if (plan_read(&find_pending, PLAN_ARGS(uuid_value(&pending->id))) == 0)
 		return false;
-	ending->transfer.debit_id = plan_uuid(0, 0);
-	ending->transfer.credit_id = plan_uuid(0, 1);
-	ending->set_aside = plan_int64(0, 2);
-	ending->expires_at = plan_time(0, 3);
+	pending->debit_id = plan_uuid(0, 0);
+	pending->credit_id = plan_uuid(0, 1);
+	pending->amount = plan_int64(0, 2);
+	pending->expires_at = plan_time(0, 3);
 	outcome = plan_text(0, 4);
-	ending->is_resolved = outcome != NULL;
-	ending->is_lapsed = outcome != NULL && strcmp(outcome, "lapsed") == 0;
+	pending->is_resolved = outcome != NULL;
+	pending->is_lapsed = outcome != NULL && strcmp(outcome, "lapsed") == 0;
 	return true;
 }
 
-static Reason
-ending_judge(const Ending *ending, TimestampTz now)
+Reason
+pending_lock(Pending *pending, Accounts *accounts)
 {
-	if (ending->is_resolved && !ending->is_lapsed)
+	Pending now = *pending;
+
+	if (lock_wait(LOCK_TRANSFER, lock_name_uuid(&pending->id)))
+		accounts->now = GetCurrentTimestamp();
+	if (!pending_read(&now) || uuid_compare(&now.debit_id, &pending->debit_id) != 0 ||
+		uuid_compare(&now.credit_id, &pending->credit_id) != 0)
+		transfer_error_moved(&pending->id);
+	*pending = now;
+	if (now.is_resolved && !now.is_lapsed)
 		return REASON_ALREADY_RESOLVED;
-	if (ending->is_lapsed || ending->expires_at <= now)
-		return REASON_EXPIRED;
-	return ending->asked > ending->set_aside ? REASON_INSUFFICIENT_FUNDS : REASON_NONE;
+	return now.is_lapsed || now.expires_at <= accounts->now ? REASON_EXPIRED : REASON_NONE;
+}
+
+void
+pending_release(const Pending *pending, const Accounts *accounts)
+{
+	account_set_aside(accounts_find(accounts, &pending->debit_id), -pending->amount);
+}
+
+void
+pending_resolve(const Pending *pending, const Accounts *accounts, const Transfer *posted)
+{
+	plan_write(&insert_resolution,
+			   PLAN_ARGS(uuid_value(&pending->id), text_value(posted != NULL ? "posted" : "voided"),
+						 value(Int64GetDatum(posted != NULL ? posted->amount : 0)),
+						 posted != NULL ? uuid_value(&posted->id) : null_value(),
+						 value(TimestampTzGetDatum(accounts->now))));
+}
+
+void
+pending_let_go(const pg_uuid_t *ids, int count)
+{
+	Pending	  *pendings = palloc0(sizeof(Pending) * Max(count, 1));
+	pg_uuid_t *account_ids = palloc(sizeof(pg_uuid_t) * Max(count, 1) * 2);
+	Accounts   accounts;
+	int		   found = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		pendings[found].id = ids[i];
+		if (!pending_read(&pendings[found]) || pendings[found].is_resolved)
+			continue;
+		account_ids[2 * found] = pendings[found].debit_id;
+		account_ids[2 * found + 1] = pendings[found].credit_id;
+		found++;
+	}
+	if (found == 0)
+		return;
+	accounts = accounts_lock(account_ids, 2 * found, ACCOUNTS_TO_MOVE);
+	for (int i = 0; i < found; i++)
+	{
+		if (pending_lock(&pendings[i], &accounts) != REASON_NONE)
+			continue;
+		pending_release(&pendings[i], &accounts);
+		pending_resolve(&pendings[i], &accounts, NULL);
+	}
+	accounts_save(&accounts);
 }
 
 /* A frozen account lets go of what was set aside, but nothing is moved from or to it. */
@@ -178,12 +237,12 @@ ending_do(Ending *ending, const Accounts *accounts)
 {
 	Transfer *transfer = &ending->transfer;
 
-	account_set_aside(accounts_find(accounts, &transfer->debit_id), -ending->set_aside);
+	pending_release(&ending->pending, accounts);
 	if (ending->posts)
 	{
 		Reason reason;
 
-		transfer->amount = ending->asked > 0 ? ending->asked : ending->set_aside;
+		transfer->amount = ending->asked > 0 ? ending->asked : ending->pending.amount;
 		reason = transfer_judge(accounts, transfer);
 		if (reason != REASON_NONE)
 			return reason;
@@ -191,36 +250,29 @@ ending_do(Ending *ending, const Accounts *accounts)
 		transfer_insert(accounts, transfer);
 	}
 	accounts_save(accounts);
-	plan_write_rows(&insert_resolution,
-					PLAN_ARGS(uuid_value(&ending->pending_id),
-							  text_value(ending->posts ? "posted" : "voided"),
-							  value(Int64GetDatum(transfer->amount)),
-							  ending->posts ? uuid_value(&transfer->id) : null_value(),
-							  value(TimestampTzGetDatum(accounts->now))),
-					1);
+	pending_resolve(&ending->pending, accounts, ending->posts ? transfer : NULL);
 	return REASON_NONE;
 }
 
+/* What a payment has set aside is the payment's to end. */
 static Reason
 ending_act(void *state)
 {
-	Ending	 *ending = state;
-	pg_uuid_t debit_id;
-	pg_uuid_t credit_id;
-	Accounts  accounts;
-	Reason	  reason;
+	Ending	*ending = state;
+	Pending *pending = &ending->pending;
+	Accounts accounts;
+	Reason	 reason;
 
-	if (!ending_read(ending))
+	if (!pending_read(pending))
 		return REASON_UNKNOWN;
-	debit_id = ending->transfer.debit_id;
-	credit_id = ending->transfer.credit_id;
-	accounts = transfer_lock(&debit_id, &credit_id);
-	if (lock_wait(LOCK_TRANSFER, lock_name_uuid(&ending->pending_id)))
-		accounts.now = GetCurrentTimestamp();
-	if (!ending_read(ending) || uuid_compare(&debit_id, &ending->transfer.debit_id) != 0 ||
-		uuid_compare(&credit_id, &ending->transfer.credit_id) != 0)
-		transfer_error_moved(&ending->pending_id);
-	reason = ending_judge(ending, accounts.now);
+	if (plan_read(&is_of_payment, PLAN_ARGS(uuid_value(&pending->id))) > 0)
+		error_invalid("transfer_id", uuid_text(&pending->id), "a transfer that pays no booking");
+	accounts = transfer_lock(&pending->debit_id, &pending->credit_id);
+	ending->transfer.debit_id = pending->debit_id;
+	ending->transfer.credit_id = pending->credit_id;
+	reason = pending_lock(pending, &accounts);
+	if (reason == REASON_NONE && ending->asked > pending->amount)
+		reason = REASON_INSUFFICIENT_FUNDS;
 	return reason == REASON_NONE ? ending_do(ending, &accounts) : reason;
 }
 
@@ -240,13 +292,13 @@ ending_call(FunctionCallInfo fcinfo, Ending *ending, const char *operation, int 
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	ending->pending_id = *PG_GETARG_UUID_P(0);
+	ending->pending.id = *PG_GETARG_UUID_P(0);
 	ending->transfer.kind = "posting";
-	ending->transfer.pending_id = &ending->pending_id;
+	ending->transfer.pending_id = &ending->pending.id;
 	call.key = argument_optional_text(fcinfo, n, "idempotency_key", KEY_CHARS_MAX);
 	ending->transfer.correlation_id =
 		argument_optional_text(fcinfo, n + 1, "correlation_id", KEY_CHARS_MAX);
-	call.content = psprintf("%s " INT64_FORMAT, uuid_text(&ending->pending_id), ending->asked);
+	call.content = psprintf("%s " INT64_FORMAT, uuid_text(&ending->pending.id), ending->asked);
 	return money_call(fcinfo, &call, ending);
 }
 

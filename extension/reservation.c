@@ -4,7 +4,8 @@
  * need of it.
  *
  * A pending reservation whose time is over counts as free everywhere; only the next taker or
- * expire() writes that down. Locks: the booking, then the outbox key.
+ * expire() writes that down, and then lets go of points that a payment has set aside beside it.
+ * Locks: the booking, accounts of such points, then the outbox key.
  */
 #include "reservation.h"
 
@@ -13,12 +14,13 @@
 #include "history.h"
 #include "lock.h"
 #include "outbox.h"
+#include "payment_store.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 
 #define EXPIRE_ROWS_MAX 10000
-#define LOCKS_PER_BOOKING 2 /* its own and its event key's */
+#define LOCKS_PER_BOOKING 3 /* its own, its event key's, perhaps a wallet's */
 
 PG_FUNCTION_INFO_V1(concert_extend);
 PG_FUNCTION_INFO_V1(concert_expire);
@@ -43,9 +45,11 @@ enum
 	COLUMN_CONCESSION
 };
 
-static SavedPlan find_booking = PLAN(
-	"SELECT " BOOKING_COLUMNS " FROM concert.reservation WHERE booking_id = $1 ORDER BY seat_id",
-	UUIDOID);
+/* A seat that expired and was taken again for late money has two rows: the one that expired ended. */
+static SavedPlan find_booking =
+	PLAN("SELECT DISTINCT ON (seat_id) " BOOKING_COLUMNS " FROM concert.reservation"
+		 " WHERE booking_id = $1 ORDER BY seat_id, status = 'expired'",
+		 UUIDOID);
 
 /*
  * What is pending is not resolved, and the other way round. Said so where rows are found by
@@ -63,6 +67,16 @@ static SavedPlan cancel_booking =
 	PLAN("UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
 		 " WHERE booking_id = $1 AND " IS_PENDING " AND id = ANY ($3)",
 		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
+
+static SavedPlan cancel_paid =
+	PLAN("UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
+		 " WHERE booking_id = $1 AND status = 'confirmed' AND id = ANY ($3)",
+		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
+
+static SavedPlan void_tickets =
+	PLAN("UPDATE concert.ticket SET deleted_at = $2"
+		 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
+		 UUIDARRAYOID, TIMESTAMPTZOID);
 
 static SavedPlan extend_booking =
 	PLAN("UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
@@ -239,6 +253,16 @@ booking_tell_made(const Booking *booking, TimestampTz now, const char *correlati
 					  booking_payload(booking, NULL), correlation_id);
 }
 
+void
+booking_tell_taken_again(const Booking *booking, TimestampTz now, const char *correlation_id)
+{
+	booking_tell(booking,
+				 (Act){.action = "reserved",
+					   .detail = "taken again for money that came late",
+					   .correlation_id = correlation_id},
+				 now);
+}
+
 /*
  * What was cancelled is no part of the booking any more. Of the rest one reservation that is no
  * longer pending speaks for the whole: a booking is paid as one. user_id NULL: an operator, who
@@ -279,7 +303,7 @@ booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id, Book
 	*ret_now = GetCurrentTimestamp();
 	rows = plan_read(&find_booking, PLAN_ARGS(uuid_value(booking_id)));
 	reason = booking_judge(rows, user_id, *ret_now);
-	if (reason == REASON_NONE)
+	if (rows > 0)
 		*ret_booking = booking_from_rows(0, rows);
 	return reason;
 }
@@ -331,6 +355,22 @@ booking_cancel(const Booking *booking, TimestampTz now, const char *actor, const
 						 .detail = detail,
 						 .correlation_id = correlation_id},
 				   now);
+}
+
+/* Who issues a ticket keeps the reservation as it is until that is committed (effect.c). */
+void
+booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor, const char *detail,
+					const char *correlation_id)
+{
+	booking_change(&cancel_paid, booking, now,
+				   (Act){.action = "cancelled",
+						 .actor = actor,
+						 .detail = detail,
+						 .correlation_id = correlation_id},
+				   now);
+	plan_write(&void_tickets,
+			   PLAN_ARGS(booking_reservation_ids(booking),
+						 value(TimestampTzGetDatum(now))));
 }
 
 static void
@@ -407,17 +447,26 @@ concert_extend(PG_FUNCTION_ARGS)
 		4);
 }
 
-/* Retires what is due of one booking, unless somebody is at work on it. */
+/* Leaves those of the bookings of which somebody else is not at work on; returns their number. */
+static int
+bookings_lock(pg_uuid_t *booking_ids, int count)
+{
+	int locked = 0;
+
+	for (int i = 0; i < count; i++)
+		if (lock_try(LOCK_BOOKING, lock_name_uuid(&booking_ids[i])))
+			booking_ids[locked++] = booking_ids[i];
+	return locked;
+}
+
+/* Retires what is due of one booking. */
 static int
 booking_expire(const pg_uuid_t *booking_id, TimestampTz now)
 {
 	pg_uuid_t *ids;
-	int		   count;
+	int		   count = plan_read(&expired_reservations,
+								 PLAN_ARGS(uuid_value(booking_id), value(TimestampTzGetDatum(now))));
 
-	if (!lock_try(LOCK_BOOKING, lock_name_uuid(booking_id)))
-		return 0;
-	count = plan_read(&expired_reservations,
-					  PLAN_ARGS(uuid_value(booking_id), value(TimestampTzGetDatum(now))));
 	if (count == 0)
 		return 0;
 	ids = palloc(sizeof(pg_uuid_t) * count);
@@ -449,6 +498,8 @@ concert_expire(PG_FUNCTION_ARGS)
 	booking_ids = palloc(sizeof(pg_uuid_t) * Max(bookings, 1));
 	for (int i = 0; i < bookings; i++)
 		booking_ids[i] = plan_uuid(i, 0);
+	bookings = bookings_lock(booking_ids, bookings);
+	payment_store_let_go(booking_ids, bookings, now);
 	for (int i = 0; i < bookings; i++)
 		expired += booking_expire(&booking_ids[i], now);
 	plan_end();

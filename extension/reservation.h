@@ -21,7 +21,10 @@ typedef struct Reservation
 	bool		leaves_orphan; /* as it is made, where the date's rule warns of it */
 } Reservation;
 
-/* The reservations of one booking, but for what was cancelled; all of one user, date and currency. */
+/*
+ * The reservations of one booking, but for what was cancelled, and what expired and was taken
+ * again; all of one user, date and currency.
+ */
 typedef struct Booking
 {
 	pg_uuid_t	 id;
@@ -37,8 +40,9 @@ typedef struct Booking
 
 /*
  * Takes the booking's lock (waiting), reads it at *ret_now and says whether this user may still
- * change it: REASON_NONE when all of it that was not cancelled is pending, else why not. Only then
- * is *ret_booking set. user_id NULL: an operator, who may change anybody's.
+ * change it: REASON_NONE when all of it that was not cancelled is pending, else why not. What was
+ * not cancelled is then *ret_booking, unless it is unknown. user_id NULL: an operator, who may
+ * change anybody's.
  */
 extern Reason booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id,
 								   Booking *ret_booking, TimestampTz *ret_now);
@@ -55,6 +59,10 @@ extern void booking_confirm(const Booking *booking, TimestampTz now, const char 
 extern void booking_cancel(const Booking *booking, TimestampTz now, const char *actor,
 						   const char *detail, const char *correlation_id);
 
+/* The same for a booking of which that said REASON_ALREADY_PAID; their tickets are void. */
+extern void booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor,
+								const char *detail, const char *correlation_id);
+
 /* Marks pending reservations of these seats, their time being over, as expired; tells it. */
 extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 								 const char *correlation_id);
@@ -67,6 +75,10 @@ extern void booking_add(Booking *booking, Reservation reservation);
  * reservation.reserved.
  */
 extern void booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id);
+
+/* The same of one that this transaction has taken again, for money that came late. */
+extern void booking_tell_taken_again(const Booking *booking, TimestampTz now,
+									 const char *correlation_id);
 
 /*
  * Adds [{"seat_id", "reservation_id", "price", "currency", "fence"}], with "concession" where a

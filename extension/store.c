@@ -86,6 +86,7 @@ store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 		.orphan_rule = store_orphan_rule(plan_text(0, 5)),
 		.orphan_relax_fill_percent = plan_int32(0, 6),
 		.orphan_relaxed_at = plan_time(0, 7) - plan_int32(0, 8) * USECS_PER_HOUR,
+		.starts_at = plan_time(0, 7),
 	};
 	return true;
 }

@@ -32,6 +32,7 @@ typedef struct DateRules
 	OrphanRule	orphan_rule;
 	int			orphan_relax_fill_percent;
 	TimestampTz orphan_relaxed_at; /* from then on the rule does not hold */
+	TimestampTz starts_at;		   /* the concert itself */
 } DateRules;
 
 /* One seat as it stands. */

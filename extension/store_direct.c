@@ -109,6 +109,7 @@ date_read(const pg_uuid_t *date_id, DateRules *ret_rules)
 			.orphan_relax_fill_percent = direct_int32(&scan, DATE_ORPHAN_RELAX_FILL),
 			.orphan_relaxed_at = direct_int64(&scan, DATE_STARTS) -
 				direct_int32(&scan, DATE_ORPHAN_RELAX_HOURS) * USECS_PER_HOUR,
+			.starts_at = direct_int64(&scan, DATE_STARTS),
 		};
 	direct_scan_end(&scan);
 	UnregisterSnapshot(snapshot);

@@ -48,6 +48,8 @@ taking_judge_rules(Taking *taking)
 	const DateRules *rules = &taking->rules;
 
 	taking->now = GetCurrentTimestamp();
+	if (taking->is_paid)
+		return taking->now < rules->starts_at ? REASON_NONE : REASON_TOO_LATE;
 	if (taking->now < rules->sale_opens_at || taking->now >= rules->sale_closes_at)
 		return REASON_NOT_ON_SALE;
 	if (taking->pending_seconds == 0)
@@ -264,11 +266,18 @@ taking_judge_locked(Taking *taking, bool waited)
 		return reason;
 	if (!taking_probe_locked(taking))
 		return taking_seats_reason(taking);
-	if (!taking_one_currency(taking))
+	if (!taking->is_paid && !taking_one_currency(taking))
 		return REASON_WRONG_CURRENCY;
 	if (taking_over_limit(taking))
 		return REASON_LIMIT;
-	return orphan_judge(taking);
+	return taking->is_paid ? REASON_NONE : orphan_judge(taking);
+}
+
+bool
+taking_lock_limit(const Taking *taking)
+{
+	return lock_wait(LOCK_USER_LIMIT,
+					 lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
 }
 
 Reason
@@ -284,8 +293,7 @@ taking_decide(Taking *taking)
 	if (!all_free && taking->count > 1)
 		all_free = taking_probe(taking, STORE_TO_NAME);
 	if (all_free)
-		waited = lock_wait(LOCK_USER_LIMIT,
-						   lock_name(&taking->date_id, UUID_LEN, &taking->user_id, UUID_LEN));
+		waited = taking_lock_limit(taking);
 	/* Of several seats those that look free are tried all the same: they may be busy. */
 	if (all_free || taking->count > 1)
 		all_free = taking_lock(taking) && all_free;
@@ -347,6 +355,21 @@ taking_take(Taking *taking)
 	store_insert_reservations(&booking, taking->now);
 	booking_tell_made(&booking, taking->now, taking->correlation_id);
 	return booking;
+}
+
+void
+taking_take_again(Taking *taking, Booking *booking)
+{
+	booking->expires_at = taking->now + taking->rules.pending_seconds * USECS_PER_SEC;
+	booking->expires_at_max = taking->now + PENDING_SECONDS_MAX * USECS_PER_SEC;
+	for (int i = 0; i < booking->count; i++)
+	{
+		booking->reservations[i].id = uuid7_next();
+		booking->reservations[i].fence = taking->seats[i].row.newest_fence + 1;
+	}
+	taking_retire_expired(taking);
+	store_insert_reservations(booking, taking->now);
+	booking_tell_taken_again(booking, taking->now, taking->correlation_id);
 }
 
 static void

@@ -39,6 +39,7 @@ typedef struct Taking
 	int64		fence;			 /* 0: none given */
 	int			pending_seconds; /* 0: the date's */
 	const char *correlation_id;	 /* may be NULL */
+	bool		is_paid;		 /* already: then most of the sale's rules do not count */
 	int			count;
 	SeatChoice *seats; /* in id order */
 	DateRules	rules;
@@ -61,6 +62,12 @@ extern int taking_pending_seconds(NullableDatum argument);
  */
 extern Reason taking_decide(Taking *taking);
 
+/*
+ * What taking_decide() takes first after its first look; for whoever waits for the seats' locks
+ * before it. Returns whether it had to wait.
+ */
+extern bool taking_lock_limit(const Taking *taking);
+
 /* Gives back the seats' locks after a REASON_NONE that is not made use of. */
 extern void taking_release(const Taking *taking);
 
@@ -78,6 +85,12 @@ extern bool	  taking_over_limit(const Taking *taking);
 
 /* After REASON_NONE: retires expired pendings, makes the booking, tells it. */
 extern Booking taking_take(Taking *taking);
+
+/*
+ * The same for seats that are paid: they are taken as new reservations of that booking, at the
+ * prices that stand in it, which has them in id order.
+ */
+extern void taking_take_again(Taking *taking, Booking *booking);
 
 /*
  * The seats of an answer: the booking's, or every refused one with its reason in the caller's

@@ -185,8 +185,8 @@ UPDATE concert.reservation SET status = 'expired', deleted_at = resolved_at WHER
 SELECT * FROM pg_temp.broken();
 ROLLBACK;
 BEGIN;
-INSERT INTO concert.payment
-SELECT concert.uuid7(), booking_id, user_id, method, status, 0, currency, created_at
+INSERT INTO concert.payment (booking_id, user_id, method, status, amount, currency, created_at, captured)
+SELECT booking_id, user_id, method, status, amount, currency, created_at, captured
 FROM concert.payment WHERE id = :'payment';
 SELECT * FROM pg_temp.broken();
 ROLLBACK;

@@ -87,30 +87,82 @@ UNION ALL
 UNION ALL
     SELECT 'P4', object, detail FROM concert.verify_ledger()
 UNION ALL
-    SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || coalesce(t.amount, 0)
+    SELECT 'P4', 'payment ' || p.id, 'took ' || p.captured || ', its transfers moved ' || coalesce(t.amount, 0)
     FROM concert.payment AS p
     LEFT JOIN (SELECT payment_id, currency, sum(amount) AS amount FROM concert.transfer
-               WHERE payment_id IS NOT NULL GROUP BY payment_id, currency) AS t
-         ON t.payment_id = p.id AND t.currency = p.currency
-    WHERE p.amount <> coalesce(t.amount, 0)
+               WHERE kind = 'payment' GROUP BY payment_id, currency) AS t
+         ON t.payment_id = p.id AND t.currency = coalesce(p.captured_currency, p.currency)
+    WHERE p.captured <> coalesce(t.amount, 0)
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id,
+           format('gave back %s with a fee of %s, its refunds %s, transfers of fees %s',
+                  p.refunded, p.fee, coalesce(r.amount, 0), coalesce(f.amount, 0))
+    FROM concert.payment AS p
+    LEFT JOIN (SELECT payment_id, currency, sum(amount) AS amount FROM concert.refund
+               GROUP BY payment_id, currency) AS r
+         ON r.payment_id = p.id AND r.currency = coalesce(p.captured_currency, p.currency)
+    LEFT JOIN (SELECT payment_id, sum(amount) AS amount FROM concert.transfer
+               WHERE kind = 'fee' GROUP BY payment_id) AS f ON f.payment_id = p.id
+    WHERE (p.refunded, p.fee) <> (coalesce(r.amount, 0), coalesce(f.amount, 0))
+UNION ALL
+    SELECT 'P4', 'refund ' || r.id, 'its transfers are not what it says'
+    FROM concert.refund AS r
+    JOIN concert.payment AS p ON p.id = r.payment_id
+    LEFT JOIN concert.transfer AS t ON t.id = r.transfer_id
+    LEFT JOIN concert.transfer AS s ON s.id = r.settled_transfer_id
+    WHERE (t.payment_id, t.amount, t.currency, t.kind)
+          IS DISTINCT FROM (p.id, r.amount, r.currency, CASE WHEN r.kind IN ('late', 'excess') THEN 'payment' ELSE 'refund' END)
+       OR (p.provider IS NOT NULL AND r.status = 'settled') <> (s.id IS NOT NULL)
+       OR (s.id IS NOT NULL AND (s.payment_id, s.amount, s.currency, s.kind, s.debit_account_id)
+                                IS DISTINCT FROM (p.id, r.amount, r.currency, 'refund', t.credit_account_id))
+UNION ALL
+    SELECT 'P4', 'transfer ' || t.id, 'gives money of payment ' || t.payment_id || ' back, and no refund says so'
+    FROM concert.transfer AS t
+    WHERE t.kind = 'refund' AND NOT EXISTS (
+        SELECT FROM concert.refund AS r
+        WHERE r.payment_id = t.payment_id AND t.id IN (r.transfer_id, r.settled_transfer_id))
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', its last act says ' || a.to_status
+    FROM concert.payment AS p
+    CROSS JOIN LATERAL (SELECT to_status FROM concert.payment_act
+                        WHERE payment_id = p.id ORDER BY n DESC LIMIT 1) AS a
+    WHERE a.to_status <> p.status
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', with ' || p.captured - p.refunded - p.fee || ' left and '
+           || d.due || ' refunds due'
+    FROM concert.payment AS p
+    CROSS JOIN LATERAL (SELECT count(*) AS due FROM concert.refund AS r
+                        WHERE r.payment_id = p.id AND r.status = 'due') AS d
+    WHERE (p.status = 'refunded') <> (p.captured > 0 AND p.captured - p.refunded = p.fee AND d.due = 0)
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', and what was set aside for it is not let go'
+    FROM concert.payment AS p JOIN concert.pending_transfer AS t ON t.id = p.pending_id
+    WHERE p.status NOT IN ('begun', 'authorized') AND t.expires_at > statement_timestamp()
+      AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)
 UNION ALL
     SELECT 'P5', 'booking ' || b.booking_id,
-           b.confirmed || ' of ' || b.seats || ' seats confirmed for ' || b.price
-           || ', payments captured ' || b.payments || ' for ' || b.paid
+           format('%s of %s seats confirmed for %s, of %s payments %s is left, and %s was goodwill',
+                  b.confirmed, b.seats, b.price, b.payments, b.paid, b.goodwill)
     FROM (SELECT coalesce(r.booking_id, p.booking_id) AS booking_id,
                  coalesce(r.seats, 0) AS seats, coalesce(r.confirmed, 0) AS confirmed,
                  coalesce(r.price, 0) AS price, coalesce(p.payments, 0) AS payments,
-                 coalesce(p.paid, 0) AS paid
-          FROM (SELECT booking_id, count(*) FILTER (WHERE status <> 'cancelled') AS seats,
+                 coalesce(p.paid, 0) AS paid, coalesce(g.amount, 0) AS goodwill
+          FROM (SELECT booking_id, count(*) FILTER (WHERE status <> 'cancelled' AND NOT taken_again) AS seats,
                        count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
                        sum(price) FILTER (WHERE status = 'confirmed') AS price
-                FROM concert.reservation GROUP BY booking_id) AS r
-          FULL JOIN (SELECT booking_id, count(*) AS payments, sum(amount) AS paid
-                     FROM concert.payment WHERE status = 'captured' GROUP BY booking_id) AS p
-               ON p.booking_id = r.booking_id) AS b
+                FROM (SELECT booking_id, status, price, status = 'expired'
+                             AND count(*) OVER (PARTITION BY booking_id, seat_id) > 1 AS taken_again
+                      FROM concert.reservation) AS seat
+                GROUP BY booking_id) AS r
+          FULL JOIN (SELECT booking_id, count(*) AS payments, sum(captured - refunded - fee) AS paid
+                     FROM concert.payment WHERE status IN ('captured', 'refunded') GROUP BY booking_id) AS p
+               ON p.booking_id = r.booking_id
+          LEFT JOIN (SELECT booking_id, sum(amount) AS amount FROM concert.refund
+                     WHERE kind = 'goodwill' GROUP BY booking_id) AS g
+               ON g.booking_id = coalesce(r.booking_id, p.booking_id)) AS b
     WHERE b.confirmed NOT IN (0, b.seats)
-       OR b.payments <> (CASE WHEN b.confirmed > 0 THEN 1 ELSE 0 END)
-       OR b.paid <> b.price
+       OR (b.confirmed > 0 AND b.payments = 0)
+       OR b.paid > b.price OR b.paid + b.goodwill < b.price
 UNION ALL
     SELECT 'P7', 'admission of date ' || concert_date_id, 'place ' || from_number || ' was admitted twice'
     FROM (SELECT concert_date_id, from_number,
@@ -129,7 +181,8 @@ COMMENT ON VIEW concert.violation IS 'one row for each broken promise; empty whe
 --   P2  an event in the outbox is one that will reach Kafka
 --   P3  an event's effects in this database happen once, and have their cause
 --   P4  debits equal credits, no account is below its floor (verify_ledger())
---   P5  paid means confirmed
+--   P5  paid means confirmed or given back, and confirmed means paid: what is left of a booking's payments is
+--       what its confirmed seats cost, less what was given back as goodwill
 --   P7  no place of a waiting room is admitted twice
 --   P8  the outbox's cursors only move forward
 -- and, by name, the rules of the sale:
@@ -152,7 +205,8 @@ REVOKE ALL ON FUNCTION concert.check_integrity() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.check_integrity() TO concert_sidecar;
 
 -- lag() counts what is under way and will come right by itself: events not yet acked, confirmed
--- reservations without their ticket, charges without their record, transfers and reservations past their time.
+-- reservations without their ticket, charges without their record, transfers and reservations past their time,
+-- payments that are open and refunds that are due.
 -- Reads only. Example: SELECT * FROM concert.lag();
 CREATE FUNCTION concert.lag() RETURNS TABLE (name text, value bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -174,7 +228,11 @@ BEGIN ATOMIC
       AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)
     UNION ALL
     SELECT 'pendings_expired', count(*) FROM concert.reservation AS r
-    WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp();
+    WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT 'payments_open', count(*) FROM concert.payment AS p WHERE p.status IN ('begun', 'authorized')
+    UNION ALL
+    SELECT 'refunds_due', count(*) FROM concert.refund AS r WHERE r.next_attempt_at IS NOT NULL;
 END;
 COMMENT ON FUNCTION concert.lag() IS 'what is under way, counted';
 REVOKE ALL ON FUNCTION concert.lag() FROM PUBLIC;
