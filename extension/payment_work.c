@@ -101,7 +101,7 @@ work_give_up(const pg_uuid_t *payment_id, TimestampTz now)
 		!payment_store_read(payment_id, &payment))
 		return;
 	act.from_status = transition_status_text(payment.status);
-	act.cause = payment.attempts == 0 ? "expired" : "nothing was heard of it";
+	act.cause = payment.attempts == 0 ? "never asked" : "nothing was heard of it";
 	provider_apply(&payment, MESSAGE_GAVE_UP, &act);
 }
 

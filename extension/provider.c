@@ -194,9 +194,12 @@ provider_take(const pg_uuid_t *payment_id, PaymentMessage message, const char *p
 }
 
 Datum
-provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason)
+provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason,
+				MemoryContext answers)
 {
 	bool		  ok = reason == REASON_NONE;
+	MemoryContext work;
+	Datum		  answer;
 	pg_uuid_t	  refund_id;
 	NullableDatum columns[] = {value(BoolGetDatum(ok)), answer_reason(reason), null_value(),
 							   null_value(),			null_value(),		   null_value()};
@@ -210,10 +213,12 @@ provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason)
 		if (refund_store_newest(&payment->id, &refund_id))
 			columns[5] = uuid_value(&refund_id);
 	}
-	return answer_row(fcinfo, columns, lengthof(columns));
+	work = MemoryContextSwitchTo(answers);
+	answer = answer_row(fcinfo, columns, lengthof(columns));
+	MemoryContextSwitchTo(work);
+	return answer;
 }
 
-/* The answer is made within the call's work, and copied to the caller. */
 static Datum
 provider_message(FunctionCallInfo fcinfo, PaymentMessage message, const char *provider_ref,
 				 PaymentAct *act)
@@ -222,13 +227,10 @@ provider_message(FunctionCallInfo fcinfo, PaymentMessage message, const char *pr
 	Payment		  payment;
 	Reason		  reason;
 	Datum		  answer;
-	MemoryContext work;
 
 	plan_begin();
 	reason = provider_take(PG_GETARG_UUID_P(0), message, provider_ref, act, &payment);
-	work = MemoryContextSwitchTo(caller);
-	answer = provider_answer(fcinfo, &payment, reason);
-	MemoryContextSwitchTo(work);
+	answer = provider_answer(fcinfo, &payment, reason, caller);
 	plan_end();
 	return answer;
 }

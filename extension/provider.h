@@ -11,7 +11,11 @@
  */
 extern void provider_apply(Payment *payment, PaymentMessage message, PaymentAct *act);
 
-/* The answer to a message about the payment; with a reason, nothing is known but it. */
-extern Datum provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason);
+/*
+ * The answer to a message about the payment, in the context answers; with a reason, nothing is
+ * known but it.
+ */
+extern Datum provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason,
+							 MemoryContext answers);
 
 #endif /* CONCERT_PROVIDER_H */

@@ -114,15 +114,12 @@ refund_message(FunctionCallInfo fcinfo, RefundMessage message, const char *provi
 	Payment					 payment;
 	Reason					 reason;
 	Datum					 answer;
-	MemoryContext			 work;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	plan_begin();
 	reason = refund_take(PG_GETARG_UUID_P(0), message, provider_ref, act, &payment);
-	work = MemoryContextSwitchTo(caller);
-	answer = provider_answer(fcinfo, &payment, reason);
-	MemoryContextSwitchTo(work);
+	answer = provider_answer(fcinfo, &payment, reason, caller);
 	plan_end();
 	return answer;
 }

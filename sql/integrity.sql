@@ -195,6 +195,60 @@ UPDATE concert.reservation SET price = price + 1 WHERE booking_id = :'paid';
 SELECT * FROM pg_temp.broken();
 ROLLBACK;
 
+-- P4, P5: a provider's payment and its refunds against their transfers, acts and what was set aside
+SELECT booking_id AS split FROM concert.reserve(:'date', ARRAY[:'a5', :'a6']::uuid[], :'ann') \gset
+SELECT payment_id AS provided FROM concert.payment_begin(:'split', :'ann', 'acquirer', 50) \gset
+SELECT ok FROM concert.payment_captured(:'provided', 150, 'PTS', NULL, 'm1');
+SELECT ok, amount, fee FROM concert.refund(:'split', :'ann', ARRAY[:'a5']::uuid[], 10);
+SELECT id AS due FROM concert.refund WHERE payment_id = :'provided' \gset
+SELECT * FROM pg_temp.broken();
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET captured = captured + 1 WHERE id = :'provided';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET refunded = refunded + 1 WHERE id = :'provided';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET fee = fee - 1 WHERE id = :'provided';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.refund SET kind = 'late' WHERE id = :'due';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.refund SET status = 'settled', settled_at = now(), next_attempt_at = NULL WHERE id = :'due';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM concert.refund WHERE id = :'due';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET status = 'refunded' WHERE id = :'provided';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM concert.pending_resolution WHERE pending_id = (SELECT pending_id FROM concert.payment WHERE id = :'provided');
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.refund SET kind = 'goodwill' WHERE id = :'due';
+UPDATE concert.reservation SET status = 'confirmed', deleted_at = NULL WHERE booking_id = :'split';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+
 -- P7: one place admitted twice
 BEGIN;
 UPDATE concert.admission_batch SET from_number = 10 WHERE concert_date_id = :'date' AND to_number = 20;
