@@ -16,7 +16,8 @@
  *   order -> accounts in id order -> the transfer that is ended or reversed -> outbox key (topic, key)
  *
  * Reserving only ever tries seats, and so the booking of somebody else's expired pending, which
- * is met after them. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of
+ * is met after them; taking seats again for money that came late waits for seats, and tries such
+ * bookings as well. Rows of payments that a worker claims are locked last, and nothing is waited for then. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of
  * theirs the row's own lock comes first, which can meet a sale as 40P01 (guard.c). All are
  * transaction locks (lock.h). Whatever a call judges, it reads after its last lock under the
  * latest snapshot (plan.h).

@@ -31,10 +31,10 @@ PG_FUNCTION_INFO_V1(concert_payment_work);
 
 #define IS_PAYABLE "concert.booking_status(booking_id) = 'pending'"
 
-#define IS_HOPELESS                                                                              \
-	"(status = 'authorized' AND created_at <= $1 - " AUTHORIZED_SILENT                           \
-	" OR status = 'begun' AND (attempts = 0 OR created_at <= $1 - " BEGUN_SILENT ") AND NOT "    \
-	IS_PAYABLE ")"
+#define IS_HOPELESS                                                              \
+	"(status = 'authorized' AND created_at <= $1 - " AUTHORIZED_SILENT           \
+	" OR status = 'begun' AND (attempts = 0 OR created_at <= $1 - " BEGUN_SILENT \
+	") AND NOT " IS_PAYABLE ")"
 
 static SavedPlan find_hopeless =
 	PLAN("SELECT booking_id, id FROM ("
@@ -47,8 +47,7 @@ static SavedPlan is_hopeless =
 	PLAN("SELECT 1 FROM concert.payment WHERE id = $2 AND next_attempt_at <= $1 AND " IS_HOPELESS,
 		 TIMESTAMPTZOID, UUIDOID);
 
-#define NEXT_ATTEMPT                                                                            \
-	"$1 + least($3 * 2 ^ least(attempts, 12), 3600) * interval '1 second'"
+#define NEXT_ATTEMPT "$1 + least($3 * 2 ^ least(attempts, 12), 3600) * interval '1 second'"
 
 static SavedPlan claim_refunds =
 	PLAN("WITH due AS MATERIALIZED (SELECT id FROM concert.refund WHERE next_attempt_at <= $1"
@@ -110,8 +109,8 @@ static void
 work_give_up_hopeless(TimestampTz now, int max_rows)
 {
 	int		   limit = Min(max_rows, lock_batch_max() / LOCKS_PER_PAYMENT);
-	int		   found = plan_read(&find_hopeless, PLAN_ARGS(value(TimestampTzGetDatum(now)),
-														   value(Int32GetDatum(limit))));
+	int		   found = plan_read(&find_hopeless,
+								 PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(limit))));
 	pg_uuid_t *booking_ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
 	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
 	int		   count = 0;
@@ -151,8 +150,7 @@ concert_payment_work(PG_FUNCTION_ARGS)
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	max_rows = argument_within(fcinfo, 0, "max_rows", WORK_ROWS_MAX);
-	lease = value(
-		Int32GetDatum(argument_within(fcinfo, 1, "lease_seconds", LEASE_SECONDS_MAX)));
+	lease = value(Int32GetDatum(argument_within(fcinfo, 1, "lease_seconds", LEASE_SECONDS_MAX)));
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();
 	work_give_up_hopeless(now, max_rows);

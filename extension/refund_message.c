@@ -73,8 +73,7 @@ refund_try_later(Refund *refund, Payment *payment, const char *provider_ref, Pay
 
 	if (!refund->is_settled)
 	{
-		refund->next_attempt_at =
-			payment_next_attempt(now, FAILED_RETRY_SECONDS, refund->attempts);
+		refund->next_attempt_at = payment_next_attempt(now, FAILED_RETRY_SECONDS, refund->attempts);
 		refund->attempts++;
 		refund_store_save(refund, now);
 	}

@@ -73,10 +73,9 @@ static SavedPlan cancel_paid =
 		 " WHERE booking_id = $1 AND status = 'confirmed' AND id = ANY ($3)",
 		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
-static SavedPlan void_tickets =
-	PLAN("UPDATE concert.ticket SET deleted_at = $2"
-		 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
-		 UUIDARRAYOID, TIMESTAMPTZOID);
+static SavedPlan void_tickets = PLAN("UPDATE concert.ticket SET deleted_at = $2"
+									 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
+									 UUIDARRAYOID, TIMESTAMPTZOID);
 
 static SavedPlan extend_booking =
 	PLAN("UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
@@ -369,8 +368,7 @@ booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor, 
 						 .correlation_id = correlation_id},
 				   now);
 	plan_write(&void_tickets,
-			   PLAN_ARGS(booking_reservation_ids(booking),
-						 value(TimestampTzGetDatum(now))));
+			   PLAN_ARGS(booking_reservation_ids(booking), value(TimestampTzGetDatum(now))));
 }
 
 static void
