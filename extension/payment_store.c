@@ -188,6 +188,13 @@ payment_store_save(const Payment *payment)
 }
 
 bool
+payment_store_is_of(const Payment *payment, const PaymentAct *act)
+{
+	return payment->provider != NULL &&
+		(act->sender == NULL || strcmp(act->sender, payment->provider) == 0);
+}
+
+bool
 payment_store_heard(const Payment *payment, const PaymentAct *act)
 {
 	return plan_read(

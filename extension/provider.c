@@ -178,7 +178,7 @@ static Reason
 provider_take(const pg_uuid_t *payment_id, PaymentMessage message, const char *provider_ref,
 			  PaymentAct *act, Payment *ret_payment)
 {
-	if (!payment_store_lock(payment_id, ret_payment) || ret_payment->provider == NULL)
+	if (!payment_store_lock(payment_id, ret_payment) || !payment_store_is_of(ret_payment, act))
 		return REASON_UNKNOWN;
 	act->act = transition_message_text(message);
 	act->from_status = transition_status_text(ret_payment->status);
@@ -247,6 +247,7 @@ concert_payment_authorized(PG_FUNCTION_ARGS)
 	PaymentAct act = {
 		.message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	};
 
 	version_require();
@@ -263,6 +264,7 @@ concert_payment_captured(PG_FUNCTION_ARGS)
 		.currency = argument_currency(fcinfo, 2, "currency"),
 		.message_id = argument_text(fcinfo, 4, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 5, "correlation_id", KEY_CHARS_MAX),
+		.sender = argument_optional_text(fcinfo, 6, "provider", NAME_CHARS_MAX),
 	};
 
 	version_require();
@@ -279,6 +281,7 @@ concert_payment_failed(PG_FUNCTION_ARGS)
 					  .cause = argument_text(fcinfo, 1, "cause", KEY_CHARS_MAX),
 					  .message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
 					  .correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+					  .sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	  };
 
 	version_require();

@@ -412,7 +412,7 @@ concert_extend(PG_FUNCTION_ARGS)
 	static const char *const names[] = {"booking_id", "user_id", "seconds"};
 	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
 	int			seconds;
-	Booking		booking;
+	Booking		booking = {0};
 	TimestampTz now;
 	Reason		reason;
 
