@@ -161,15 +161,17 @@ optional_time(TimestampTz time)
 void
 payment_store_insert(const Payment *payment, TimestampTz now)
 {
-	plan_write(&insert_payment,
-			   PLAN_ARGS(uuid_value(&payment->id), uuid_value(&payment->booking_id),
-						 uuid_value(&payment->user_id),
-						 text_value(transition_status_text(payment->status)),
-						 value(Int64GetDatum(payment->amount)), text_value(payment->currency),
-						 value(TimestampTzGetDatum(now)), value(Int64GetDatum(payment->captured)),
-						 text_value(payment->provider), value(Int64GetDatum(payment->points)),
-						 payment->points > 0 ? uuid_value(&payment->pending_id) : null_value(),
-						 optional_time(payment->next_attempt_at)));
+	plan_write_rows(&insert_payment,
+					PLAN_ARGS(uuid_value(&payment->id), uuid_value(&payment->booking_id),
+							  uuid_value(&payment->user_id),
+							  text_value(transition_status_text(payment->status)),
+							  value(Int64GetDatum(payment->amount)), text_value(payment->currency),
+							  value(TimestampTzGetDatum(now)),
+							  value(Int64GetDatum(payment->captured)),
+							  text_value(payment->provider), value(Int64GetDatum(payment->points)),
+							  payment->points > 0 ? uuid_value(&payment->pending_id) : null_value(),
+							  optional_time(payment->next_attempt_at)),
+					1);
 }
 
 void
@@ -177,14 +179,17 @@ payment_store_save(const Payment *payment)
 {
 	bool other_currency = strcmp(payment->captured_currency, payment->currency) != 0;
 
-	guard_update(
-		"payment", &save_payment,
-		PLAN_ARGS(uuid_value(&payment->id), text_value(transition_status_text(payment->status)),
-				  value(Int64GetDatum(payment->captured)),
-				  text_value(other_currency ? payment->captured_currency : NULL),
-				  value(Int64GetDatum(payment->refunded)), value(Int64GetDatum(payment->fee)),
-				  text_value(payment->provider_ref), value(Int32GetDatum(payment->attempts)),
-				  optional_time(payment->next_attempt_at)));
+	plan_require_rows(
+		&save_payment,
+		guard_update(
+			"payment", &save_payment,
+			PLAN_ARGS(uuid_value(&payment->id), text_value(transition_status_text(payment->status)),
+					  value(Int64GetDatum(payment->captured)),
+					  text_value(other_currency ? payment->captured_currency : NULL),
+					  value(Int64GetDatum(payment->refunded)), value(Int64GetDatum(payment->fee)),
+					  text_value(payment->provider_ref), value(Int32GetDatum(payment->attempts)),
+					  optional_time(payment->next_attempt_at))),
+		1);
 }
 
 bool
@@ -207,15 +212,16 @@ payment_store_heard(const Payment *payment, const PaymentAct *act)
 void
 payment_store_add_act(const Payment *payment, const PaymentAct *act, TimestampTz now)
 {
-	plan_write(&insert_act,
-			   PLAN_ARGS(uuid_value(&payment->id), text_value(act->act),
-						 text_value(act->message_id), text_value(act->from_status),
-						 text_value(transition_status_text(payment->status)),
-						 act->currency == NULL ? null_value() : value(Int64GetDatum(act->amount)),
-						 text_value(act->currency),
-						 act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
-						 text_value(act->cause), text_value(act->correlation_id),
-						 value(TimestampTzGetDatum(now))));
+	plan_write_rows(
+		&insert_act,
+		PLAN_ARGS(uuid_value(&payment->id), text_value(act->act), text_value(act->message_id),
+				  text_value(act->from_status), text_value(transition_status_text(payment->status)),
+				  act->currency == NULL ? null_value() : value(Int64GetDatum(act->amount)),
+				  text_value(act->currency),
+				  act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
+				  text_value(act->cause), text_value(act->correlation_id),
+				  value(TimestampTzGetDatum(now))),
+		1);
 }
 
 void

@@ -160,8 +160,12 @@ plan_write(SavedPlan *plan, const NullableDatum *args)
 void
 plan_write_rows(SavedPlan *plan, const NullableDatum *args, int rows)
 {
-	int written = plan_write(plan, args);
+	plan_require_rows(plan, plan_write(plan, args), rows);
+}
 
+void
+plan_require_rows(SavedPlan *plan, int written, int rows)
+{
 	if (written == rows)
 		return;
 	plan_forget(plan);

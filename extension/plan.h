@@ -58,6 +58,7 @@ extern int plan_write(SavedPlan *plan, const NullableDatum *args);
 
 /* The same for a statement that writes so many rows. Raises 09000 when the app keeps one out. */
 extern void plan_write_rows(SavedPlan *plan, const NullableDatum *args, int rows);
+extern void plan_require_rows(SavedPlan *plan, int written, int rows);
 
 /*
  * Has the statement prepared anew when it is next run: one that is made at run time and no longer wanted, and

@@ -1268,34 +1268,34 @@ REVOKE ALL ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, tex
 GRANT EXECUTE ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.payment_authorized(payment_id uuid, provider_ref text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_authorized';
-COMMENT ON FUNCTION concert.payment_authorized(uuid, text, text, text)
+COMMENT ON FUNCTION concert.payment_authorized(uuid, text, text, text, text)
     IS 'takes a provider''s message: authorized';
-REVOKE ALL ON FUNCTION concert.payment_authorized(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_authorized(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.payment_captured(payment_id uuid, amount bigint, currency text, provider_ref text,
-    message_id text, correlation_id text DEFAULT NULL)
+    message_id text, correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_captured';
-COMMENT ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text)
+COMMENT ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text)
     IS 'takes a provider''s message: captured; confirms the booking, or refunds by itself';
-REVOKE ALL ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.payment_failed(payment_id uuid, cause text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_failed';
-COMMENT ON FUNCTION concert.payment_failed(uuid, text, text, text)
+COMMENT ON FUNCTION concert.payment_failed(uuid, text, text, text, text)
     IS 'takes a provider''s message: failed';
-REVOKE ALL ON FUNCTION concert.payment_failed(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_failed(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_failed(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_failed(uuid, text, text, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.refund(booking_id uuid, user_id uuid, seat_ids uuid[] DEFAULT NULL, fee bigint DEFAULT 0,
     cause text DEFAULT NULL, idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
@@ -1318,24 +1318,24 @@ REVOKE ALL ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text) FR
 GRANT EXECUTE ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.refund_settled(refund_id uuid, provider_ref text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_refund_settled';
-COMMENT ON FUNCTION concert.refund_settled(uuid, text, text, text)
+COMMENT ON FUNCTION concert.refund_settled(uuid, text, text, text, text)
     IS 'takes a provider''s message: the refund is done';
-REVOKE ALL ON FUNCTION concert.refund_settled(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.refund_settled(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.refund_settled(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_settled(uuid, text, text, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.refund_failed(refund_id uuid, cause text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_refund_failed';
-COMMENT ON FUNCTION concert.refund_failed(uuid, text, text, text)
+COMMENT ON FUNCTION concert.refund_failed(uuid, text, text, text, text)
     IS 'takes a provider''s message: the refund failed, and will be asked for again';
-REVOKE ALL ON FUNCTION concert.refund_failed(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.refund_failed(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.refund_failed(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_failed(uuid, text, text, text, text) TO concert_sidecar;
 
 CREATE FUNCTION concert.payment_work(max_rows integer, lease_seconds integer)
     RETURNS TABLE (kind text, payment_id uuid, refund_id uuid, provider text, provider_ref text, amount bigint,
