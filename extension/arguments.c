@@ -106,6 +106,17 @@ argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count)
 	return ids;
 }
 
+/*
+ * What the setting allows now. It is no part of reading a request that has a key: the setting may
+ * have been lowered since the request got its answer.
+ */
+void
+argument_check_seats(int count)
+{
+	if (count > settings_max_seats_per_booking)
+		error_too_many_seats(count, settings_max_seats_per_booking);
+}
+
 /* A name, or NULL for the full price, for each of count seats; NULL when none is given. */
 char **
 argument_concessions(FunctionCallInfo fcinfo, int n, int count)

@@ -3,6 +3,7 @@
 #include "best.h"
 
 #include "common/pg_prng.h"
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
 #define BEST_EQUAL_SHARE 4
@@ -289,6 +290,7 @@ run_offer(const Chooser *chooser, const Run *run, Offers *offers)
 		bool leaves_orphan = run_leaves_orphan(run, start, wish->count);
 		int	 accessible = count_accessible(chooser->hall, start, wish->count);
 
+		CHECK_FOR_INTERRUPTS();
 		if (accessible < wish->accessible_count || run_forbids(chooser, run, start, wish->count))
 			continue;
 		offers_add(offers, (uint64) leaves_orphan * (wish->count + 1) + accessible,
@@ -335,6 +337,8 @@ runs_offer_groups(const Chooser *chooser, const Run *front, int front_count, con
 	int				back_count = wish->count - front_count;
 
 	for (int i = front->start; i + front_count <= front->start + front->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int j = back->start; j + back_count <= back->start + back->count; j++)
 		{
 			int accessible =
@@ -356,6 +360,7 @@ runs_offer_groups(const Chooser *chooser, const Run *front, int front_count, con
 			if (!wish->is_strict)
 				return false;
 		}
+	}
 	return true;
 }
 
@@ -513,6 +518,7 @@ split_place(const Chooser *chooser, const Run *run, int group)
 			? 0
 			: count_accessible(chooser->hall, start, group);
 
+		CHECK_FOR_INTERRUPTS();
 		if (accessible > best_accessible && !run_forbids(chooser, run, start, group))
 		{
 			best = start;
@@ -632,6 +638,7 @@ choose_standing(const Chooser *chooser, int *ret_seats)
 	{
 		int section = (first + n) % hall->section_count;
 
+		CHECK_FOR_INTERRUPTS();
 		if (chooser->is_wished[section] && hall->sections[section].is_standing &&
 			standing_take(chooser, section, ret_seats))
 			return BEST_STANDING;

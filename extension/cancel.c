@@ -115,7 +115,7 @@ cancel_choose(Booking *booking, const pg_uuid_t *seat_ids, int count, Json *out)
 static Datum
 cancel_do(FunctionCallInfo fcinfo, const Cancelling *cancelling, MemoryContext answers)
 {
-	Booking		  booking;
+	Booking		  booking = {0};
 	TimestampTz	  now;
 	Json		  refused = {0};
 	Json		  seats = {0};

@@ -11,6 +11,7 @@
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "nodes/tidbitmap.h"
 #include "parser/parse_relation.h"
 #include "storage/bufmgr.h"
 #include "storage/lock.h"
@@ -58,6 +59,52 @@ compat_read_recent_buffer(Relation table, BlockNumber block, Buffer buffer)
 	return ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer);
 #else
 	return ReadRecentBuffer(table->rd_node, MAIN_FORKNUM, block, buffer);
+#endif
+}
+
+/* The pages of a bitmap, ascending. */
+#if PG_VERSION_NUM >= 180000
+typedef TBMPrivateIterator CompatBitmapIterator;
+#else
+typedef TBMIterator CompatBitmapIterator;
+#endif
+
+static inline CompatBitmapIterator *
+compat_bitmap_begin(TIDBitmap *bitmap)
+{
+#if PG_VERSION_NUM >= 180000
+	return tbm_begin_private_iterate(bitmap);
+#else
+	return tbm_begin_iterate(bitmap);
+#endif
+}
+
+static inline bool
+compat_bitmap_next(CompatBitmapIterator *iterator, BlockNumber *ret_block)
+{
+#if PG_VERSION_NUM >= 180000
+	TBMIterateResult page;
+
+	if (!tbm_private_iterate(iterator, &page))
+		return false;
+	*ret_block = page.blockno;
+#else
+	const TBMIterateResult *page = tbm_iterate(iterator);
+
+	if (page == NULL)
+		return false;
+	*ret_block = page->blockno;
+#endif
+	return true;
+}
+
+static inline void
+compat_bitmap_end(CompatBitmapIterator *iterator)
+{
+#if PG_VERSION_NUM >= 180000
+	tbm_end_private_iterate(iterator);
+#else
+	tbm_end_iterate(iterator);
 #endif
 }
 

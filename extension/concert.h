@@ -16,7 +16,8 @@
  *   order -> accounts in id order -> the transfer that is ended or reversed -> outbox key (topic, key)
  *
  * Reserving only ever tries seats, and so the booking of somebody else's expired pending, which
- * is met after them. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of
+ * is met after them; taking seats again for money that came late waits for seats, and tries such
+ * bookings as well. Rows of payments that a worker claims are locked last, and nothing is waited for then. Whoever deletes, restores or renames a seat waits for it; under an UPDATE of
  * theirs the row's own lock comes first, which can meet a sale as 40P01 (guard.c). All are
  * transaction locks (lock.h). Whatever a call judges, it reads after its last lock under the
  * latest snapshot (plan.h).
@@ -75,6 +76,7 @@ extern char			*argument_optional_text(FunctionCallInfo fcinfo, int n, const char
 extern char			*argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
 extern struct pg_tz *argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name);
 extern pg_uuid_t	*argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
+extern void			 argument_check_seats(int count);
 extern char		   **argument_concessions(FunctionCallInfo fcinfo, int n, int count);
 
 /* answer.c: the composite result of the calling function. */

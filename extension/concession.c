@@ -32,8 +32,9 @@ concert_create_concession(PG_FUNCTION_ARGS)
 	if (plan_write(&live_section, PLAN_ARGS(fcinfo->args[0])) == 0)
 		error_unknown_object("section", PG_GETARG_UUID_P(0));
 	date_id = plan_uuid(0, 0);
-	plan_write(&insert_concession,
-			   PLAN_ARGS(uuid_value(&date_id), fcinfo->args[0], text_value(name), fcinfo->args[2]));
+	plan_write_rows(
+		&insert_concession,
+		PLAN_ARGS(uuid_value(&date_id), fcinfo->args[0], text_value(name), fcinfo->args[2]), 1);
 	*id = plan_uuid(0, 0);
 	plan_end();
 	PG_RETURN_UUID_P(id);

@@ -215,7 +215,7 @@ concert_soft_delete(PG_FUNCTION_ARGS)
 	now = GetCurrentTimestamp();
 	if (deletable == deletable_seat)
 		seat_retire_expired(id, now);
-	plan_write(&deletable->set, PLAN_ARGS(uuid_value(id), value(TimestampTzGetDatum(now))));
+	plan_write_rows(&deletable->set, PLAN_ARGS(uuid_value(id), value(TimestampTzGetDatum(now))), 1);
 	plan_end();
 	PG_RETURN_VOID();
 }
@@ -230,7 +230,7 @@ concert_restore(PG_FUNCTION_ARGS)
 	plan_begin();
 	deletable_lock(deletable, id, false);
 	deletable_refuse_namesake(deletable, id);
-	plan_write(&deletable->set, PLAN_ARGS(uuid_value(id), null_value()));
+	plan_write_rows(&deletable->set, PLAN_ARGS(uuid_value(id), null_value()), 1);
 	plan_end();
 	PG_RETURN_VOID();
 }

@@ -21,6 +21,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -28,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 /* What an insert needs of the executor; lives as long as the table's entry. */
 typedef struct Inserter
@@ -48,6 +50,9 @@ typedef struct TableEntry
 	bool	  readable;
 	bool	  insertable;
 	Inserter *inserter; /* made by the first insert */
+	Oid		  user;		/* whose rights these are; InvalidOid: nobody has been asked about */
+	bool	  may_read;
+	bool	  may_insert;
 } TableEntry;
 
 static const struct
@@ -89,6 +94,7 @@ static const struct
 	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date",
 									  DIRECT_RESERVATION,
 									  {F_UUID_EQ, F_UUID_EQ}},
+	[DIRECT_RESERVATION_PENDING_EXPIRY] = {"reservation_pending_expiry", DIRECT_RESERVATION, {0}},
 	[DIRECT_REQUEST_0_KEY] = {"request_0_key", DIRECT_REQUEST_0, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_1_KEY] = {"request_1_key", DIRECT_REQUEST_1, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
 	[DIRECT_REQUEST_2_KEY] = {"request_2_key", DIRECT_REQUEST_2, {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
@@ -108,6 +114,8 @@ static Oid		  index_oids[DIRECT_INDEXES];
 
 static void		   direct_forget(Datum arg, Oid relation);
 static TableEntry *table_entry(DirectTable table);
+static void		   direct_forget_rights(Datum arg, int cache, uint32 hash);
+static void		   table_ask_rights(TableEntry *entry);
 static Oid		   direct_oid(const char *name);
 static void		   table_judge(TableEntry *entry, DirectTable table);
 static bool		   triggers_are_ours(const TriggerDesc *triggers, DirectTable table);
@@ -134,6 +142,23 @@ direct_forget(Datum arg, Oid relation)
 			index_oids[i] = InvalidOid;
 }
 
+/* Roles, or who is a member of which, have changed. */
+static void
+direct_forget_rights(Datum arg, int cache, uint32 hash)
+{
+	for (int i = 0; i < DIRECT_TABLES; i++)
+		tables[i].user = InvalidOid;
+}
+
+/* As the executor would, for the owner of the function that runs. */
+static void
+table_ask_rights(TableEntry *entry)
+{
+	entry->user = GetUserId();
+	entry->may_read = pg_class_aclcheck(entry->oid, entry->user, ACL_SELECT) == ACLCHECK_OK;
+	entry->may_insert = pg_class_aclcheck(entry->oid, entry->user, ACL_INSERT) == ACLCHECK_OK;
+}
+
 static Oid
 direct_oid(const char *name)
 {
@@ -158,10 +183,14 @@ table_entry(DirectTable table)
 	if (!registered)
 	{
 		CacheRegisterRelcacheCallback(direct_forget, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHOID, direct_forget_rights, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, direct_forget_rights, (Datum) 0);
 		registered = true;
 	}
 	if (!entry->known)
 		table_judge(entry, table);
+	if (entry->user != GetUserId())
+		table_ask_rights(entry);
 	return entry;
 }
 
@@ -177,6 +206,7 @@ table_judge(TableEntry *entry, DirectTable table)
 		inserter_drop(entry->inserter);
 	entry->inserter = NULL;
 	entry->readable = entry->insertable = false;
+	entry->user = InvalidOid;
 	entry->oid = direct_oid(table_names[table].name);
 	relation = table_open(entry->oid, AccessShareLock);
 	entry->known = true;
@@ -289,7 +319,9 @@ direct_table_oid(DirectTable table)
 bool
 direct_is_readable(DirectTable table)
 {
-	return settings_direct_access && table_entry(table)->readable;
+	const TableEntry *entry = table_entry(table);
+
+	return settings_direct_access && entry->readable && entry->may_read;
 }
 
 uint64
@@ -477,7 +509,7 @@ direct_insert(DirectTable table, const NullableDatum *columns)
 	TableEntry *entry = table_entry(table);
 	Relation	relation;
 
-	if (!settings_direct_access || !entry->insertable)
+	if (!settings_direct_access || !entry->insertable || !entry->may_insert)
 		return false;
 	PreventCommandIfReadOnly("INSERT");
 	relation = table_open(entry->oid, RowExclusiveLock);

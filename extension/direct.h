@@ -8,9 +8,10 @@
  * NOT NULL constraints and all indexes, an app's own too, are kept as the executor keeps them.
  *
  * It knows nothing of rules, policies and triggers, of columns that are not ours, nor of functions
- * of the app's in constraints and indexes: a table that has any is not direct, and the caller falls back to its SPI statement. That is judged
- * when the table's relcache entry changes, not in every call. concert.direct_access = off
- * switches it off altogether.
+ * of the app's in constraints and indexes: a table that has any is not direct, nor is one that the
+ * function's owner may not read or write, and the caller falls back to its SPI statement. That is
+ * judged when the table's relcache entry changes, or roles do, not in every call.
+ * concert.direct_access = off switches it off altogether.
  */
 #ifndef CONCERT_DIRECT_H
 #define CONCERT_DIRECT_H
@@ -55,6 +56,7 @@ typedef enum DirectIndex
 	DIRECT_RESERVATION_LIVE_SEAT,
 	DIRECT_RESERVATION_SEAT_FENCE,
 	DIRECT_RESERVATION_USER_DATE,
+	DIRECT_RESERVATION_PENDING_EXPIRY,
 	DIRECT_REQUEST_0_KEY,
 	DIRECT_REQUEST_1_KEY,
 	DIRECT_REQUEST_2_KEY,

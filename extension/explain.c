@@ -276,7 +276,7 @@ concert_explain_reserve(PG_FUNCTION_ARGS)
 	Taking	taking;
 	Finding date;
 
-	reserve_read_arguments(fcinfo, 6, &taking);
+	reserve_read_arguments(fcinfo, 6, settings_max_seats_per_booking, &taking);
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();
 	date = explain_date(&taking);

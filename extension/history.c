@@ -27,5 +27,5 @@ history_add(const Act *act, TimestampTz now)
 				  text_value(act->action), text_value(act->actor), text_value(act->correlation_id),
 				  text_value(act->detail), uuid_array_value(act->seat_ids, act->count));
 	if (!direct_insert(DIRECT_HISTORY, columns))
-		plan_write(&insert_history, columns);
+		plan_write_rows(&insert_history, columns, 1);
 }

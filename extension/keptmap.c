@@ -85,6 +85,16 @@ kept_find(const pg_uuid_t *date_id)
 	return NULL;
 }
 
+static void
+kept_set_lapsing(KeptMap *kept, int n)
+{
+	const MapSeat *seat = &kept->map.seats[n];
+
+	keptmap_set_bit(kept->lapsing, n,
+					(!seat->is_confirmed && seat->expires_at != DT_NOBEGIN) ||
+						!TIMESTAMP_NOT_FINITE(seat->blocked_until));
+}
+
 /* In a context of its own below the current one. */
 static KeptMap *
 kept_load(const pg_uuid_t *date_id, Snapshot snapshot)
@@ -102,6 +112,9 @@ kept_load(const pg_uuid_t *date_id, Snapshot snapshot)
 	kept->loaded_at = GetCurrentTimestamp();
 	kept->words = KEPTMAP_WORDS(kept->map.count);
 	kept->guessed = palloc0(sizeof(uint64) * kept->words);
+	kept->lapsing = palloc0(sizeof(uint64) * kept->words);
+	for (int i = 0; i < kept->map.count; i++)
+		kept_set_lapsing(kept, i);
 	MemoryContextSwitchTo(caller);
 	return kept;
 }
@@ -133,6 +146,7 @@ static void
 kept_change(KeptMap *kept, int seat, bool is_guess)
 {
 	keptmap_set_bit(kept->guessed, seat, is_guess);
+	kept_set_lapsing(kept, seat);
 	if (kept->derived != NULL)
 		kept->seat_changed(kept, seat);
 }
@@ -252,7 +266,7 @@ kept_is_for(const KeptMap *kept, const pg_uuid_t *date_id, Snapshot snapshot)
 	return !kept->is_unsure && mapversion_covers(&version, &kept->version);
 }
 
-static const SeatMap *
+static KeptMap *
 kept_bring_up_exactly(KeptMap *kept, Snapshot snapshot)
 {
 	TimestampTz oldest = GetCurrentStatementStartTimestamp() - KEPT_SECONDS_MAX * USECS_PER_SEC;
@@ -261,25 +275,25 @@ kept_bring_up_exactly(KeptMap *kept, Snapshot snapshot)
 		!kept_bring_up(kept, snapshot, KEPTMAP_NO_GUESS))
 		return NULL;
 	kept->is_unsure = false;
-	return &kept->map;
+	return kept;
 }
 
 const SeatMap *
 keptmap_read(const pg_uuid_t *date_id, Snapshot snapshot)
 {
-	KeptMap		  *kept = kept_find(date_id);
-	bool		   is_kept = kept_is_for(kept, date_id, snapshot);
-	const SeatMap *map = is_kept ? kept_bring_up_exactly(kept, snapshot) : NULL;
+	KeptMap *kept = kept_find(date_id);
+	bool	 is_kept = kept_is_for(kept, date_id, snapshot);
 
-	if (map != NULL)
-		return map;
+	kept = is_kept ? kept_bring_up_exactly(kept, snapshot) : NULL;
+	if (kept != NULL)
+		return &kept->map;
 	kept = kept_load(date_id, snapshot);
 	if (is_kept && kept->map.count > 0)
 		kept_put_first(kept);
 	return &kept->map;
 }
 
-const SeatMap *
+const KeptMap *
 keptmap_read_kept(const pg_uuid_t *date_id, Snapshot snapshot)
 {
 	KeptMap *kept = kept_find(date_id);

@@ -33,7 +33,8 @@ struct KeptMap
 	MapVersion	  version; /* at: when the loading began */
 	TimestampTz	  loaded_at;
 	uint64		 *guessed; /* a bit for each seat whose state was not read at the version */
-	int			  words;   /* of it */
+	uint64		 *lapsing; /* for each whose pending or block ends, or ended, by itself */
+	int			  words;   /* of either */
 	bool		  is_unsure;
 	/* What somebody derived from the map, in its context, and is told of each seat that changed. */
 	void *derived;
@@ -46,7 +47,7 @@ struct KeptMap
  * keptmap_read_kept() does not load what is not kept: NULL.
  */
 extern const SeatMap *keptmap_read(const pg_uuid_t *date_id, Snapshot snapshot);
-extern const SeatMap *keptmap_read_kept(const pg_uuid_t *date_id, Snapshot snapshot);
+extern const KeptMap *keptmap_read_kept(const pg_uuid_t *date_id, Snapshot snapshot);
 
 /*
  * The map with all that is committed and all that this transaction did, however long ago it was

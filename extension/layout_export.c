@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "json.h"
 #include "plan.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(concert_export_layout);
 
@@ -205,7 +206,7 @@ concert_export_layout(PG_FUNCTION_ARGS)
 
 	argument_require(fcinfo, lengthof(names), names);
 	plan_begin();
-	count = plan_read(&read_layout, PLAN_ARGS(fcinfo->args[0]));
+	count = plan_read_at(&read_layout, PLAN_ARGS(fcinfo->args[0]), GetActiveSnapshot());
 	if (count == 0)
 		error_unknown_object("concert date", PG_GETARG_UUID_P(0));
 	json_begin_object(&json);

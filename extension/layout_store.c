@@ -130,13 +130,18 @@ layout_column_value(const Column *column)
 		construct_array(column->items, column->count, column->type, bytes, by_value, align)));
 }
 
-/* Locks the date that is written to; returns its concert. */
+/* Locks the date that is written to; returns its concert, and its highest row. */
 static pg_uuid_t
-layout_lock_date(const pg_uuid_t *date_id)
+layout_lock_date(const pg_uuid_t *date_id, int *ret_row_max)
 {
+	pg_uuid_t concert_id;
+
 	if (plan_write(&lock_date, PLAN_ARGS(uuid_value(date_id))) == 0)
 		error_unknown_object("concert date", date_id);
-	return plan_uuid(0, 0);
+	concert_id = plan_uuid(0, 0);
+	plan_read(&highest_row, PLAN_ARGS(uuid_value(date_id)));
+	*ret_row_max = plan_int32(0, 0);
+	return concert_id;
 }
 
 static LayoutSection *
@@ -372,9 +377,7 @@ concert_import_layout(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, lengthof(names), names);
 	date_id = PG_GETARG_UUID_P(0);
 	plan_begin();
-	concert_id = layout_lock_date(date_id);
-	plan_read(&highest_row, PLAN_ARGS(uuid_value(date_id)));
-	layout.row_max = plan_int32(0, 0);
+	concert_id = layout_lock_date(date_id, &layout.row_max);
 	layout_read(&layout, fcinfo);
 	layout_match_sections(&layout, date_id);
 	layout_refuse_same_spots(&layout);
@@ -422,17 +425,17 @@ concert_copy_layout(PG_FUNCTION_ARGS)
 	pg_uuid_t				*from_id;
 	pg_uuid_t				*to_id;
 	pg_uuid_t				 concert_id;
+	int						 row_max;
 	int						 seats;
 
 	argument_require(fcinfo, lengthof(names), names);
 	from_id = PG_GETARG_UUID_P(0);
 	to_id = PG_GETARG_UUID_P(1);
 	plan_begin();
-	concert_id = layout_lock_date(to_id);
+	concert_id = layout_lock_date(to_id, &row_max);
 	if (plan_write(&share_date, PLAN_ARGS(uuid_value(from_id))) == 0)
 		error_unknown_object("concert date", from_id);
-	plan_read(&highest_row, PLAN_ARGS(uuid_value(to_id)));
-	if (plan_int32(0, 0) > 0)
+	if (row_max > 0)
 		error_layout_refused("",
 							 psprintf("concert date \"%s\" has seats already", uuid_text(to_id)));
 	layout_copy_sections(from_id, to_id, &concert_id, arguments);

@@ -18,23 +18,32 @@ local_time_out_of_range(void)
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
 }
 
+/* Both take a finite time, local or not, and a zone. */
+static pg_tz *
+local_time_arguments(FunctionCallInfo fcinfo, const char *name, int64 *ret_time)
+{
+	const char *const names[] = {name, "time_zone"};
+	pg_tz			 *zone;
+
+	argument_require(fcinfo, lengthof(names), names);
+	*ret_time = PG_GETARG_INT64(0);
+	zone = argument_time_zone(fcinfo, 1, "time_zone");
+	if (TIMESTAMP_NOT_FINITE(*ret_time))
+		error_invalid(name, timestamptz_to_str(*ret_time), "a finite time");
+	return zone;
+}
+
 /* Which side of a change of the clocks is meant is the server's own rule. */
 Datum
 concert_from_local_time(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"wall_clock", "time_zone"};
-	Timestamp				 wall_clock;
-	TimestampTz				 at;
-	pg_tz					*zone;
-	struct pg_tm			 tm;
-	fsec_t					 fraction;
-	int						 offset;
+	Timestamp	 wall_clock;
+	TimestampTz	 at;
+	pg_tz		*zone = local_time_arguments(fcinfo, "wall_clock", &wall_clock);
+	struct pg_tm tm;
+	fsec_t		 fraction;
+	int			 offset;
 
-	argument_require(fcinfo, lengthof(names), names);
-	wall_clock = PG_GETARG_TIMESTAMP(0);
-	zone = argument_time_zone(fcinfo, 1, "time_zone");
-	if (TIMESTAMP_NOT_FINITE(wall_clock))
-		error_invalid("wall_clock", timestamptz_to_str(wall_clock), "a finite time");
 	if (timestamp2tm(wall_clock, NULL, &tm, &fraction, NULL, NULL) != 0)
 		local_time_out_of_range();
 	offset = DetermineTimeZoneOffset(&tm, zone);
@@ -46,19 +55,13 @@ concert_from_local_time(PG_FUNCTION_ARGS)
 Datum
 concert_local_time(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"at", "time_zone"};
-	TimestampTz				 at;
-	Timestamp				 wall_clock;
-	pg_tz					*zone;
-	struct pg_tm			 tm;
-	fsec_t					 fraction;
-	int						 offset;
+	TimestampTz	 at;
+	Timestamp	 wall_clock;
+	pg_tz		*zone = local_time_arguments(fcinfo, "at", &at);
+	struct pg_tm tm;
+	fsec_t		 fraction;
+	int			 offset;
 
-	argument_require(fcinfo, lengthof(names), names);
-	at = PG_GETARG_TIMESTAMPTZ(0);
-	zone = argument_time_zone(fcinfo, 1, "time_zone");
-	if (TIMESTAMP_NOT_FINITE(at))
-		error_invalid("at", timestamptz_to_str(at), "a finite time");
 	if (timestamp2tm(at, &offset, &tm, &fraction, NULL, zone) != 0 ||
 		tm2timestamp(&tm, fraction, NULL, &wall_clock) != 0)
 		local_time_out_of_range();

@@ -72,6 +72,7 @@ static SavedPlan append_event[OUTBOX_EVENT_TABLES] = {APPEND_TO("0"), APPEND_TO(
 
 static pg_uuid_t outbox_append(const Event *event);
 static int64	 outbox_next_seq(void);
+static void		 outbox_check_foreign(const Event *event);
 static void		 outbox_check(const Event *event);
 static void		 outbox_check_name(const char *what, const char *name, int bytes);
 static void		 outbox_check_headers(Jsonb *headers);
@@ -129,6 +130,7 @@ concert_emit(PG_FUNCTION_ARGS)
 					.type = text_to_cstring(PG_GETARG_TEXT_PP(2)),
 					.payload = PG_GETARG_JSONB_P(3),
 					.headers = PG_GETARG_JSONB_P(4)};
+	outbox_check_foreign(&event);
 	plan_begin();
 	*id = outbox_append(&event);
 	plan_end();
@@ -309,6 +311,34 @@ outbox_next_seq(void)
 {
 	return nextval_internal(get_relname_relid("outbox_seq", get_namespace_oid("concert", false)),
 							false);
+}
+
+/* Whether the first word of the type is one of those that our own events have. */
+static bool
+outbox_type_is_own(const char *type)
+{
+	static const char *const words[] = {"admission",   "payment", "point",
+										"reservation", "seat",	  "ticket"};
+	size_t					 bytes = strcspn(type, ".");
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (strlen(words[i]) == bytes && memcmp(words[i], type, bytes) == 0)
+			return true;
+	return false;
+}
+
+/* Whoever could emit our own events could have tickets issued that nobody paid for. */
+static void
+outbox_check_foreign(const Event *event)
+{
+	if (strncmp(event->topic, TOPIC_PREFIX, strlen(TOPIC_PREFIX)) == 0 &&
+		strcmp(event->topic, TOPIC_NOTIFICATION) != 0)
+		error_event_refused("topic", psprintf("\"%s\"", event->topic),
+							"a topic of the app's own, not \"" TOPIC_PREFIX
+							"...\" but \"" TOPIC_NOTIFICATION "\"");
+	if (outbox_type_is_own(event->type))
+		error_event_refused("type", psprintf("\"%s\"", event->type),
+							"a type of the app's own, not one that begins as concert's do");
 }
 
 static void

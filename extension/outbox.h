@@ -5,6 +5,7 @@
 
 #include "json.h"
 
+#define TOPIC_PREFIX "concert." /* ours; of these only notifications are anybody's */
 #define TOPIC_RESERVATION "concert.reservation"
 #define TOPIC_PAYMENT "concert.payment"
 #define TOPIC_POINT "concert.point"

@@ -49,12 +49,12 @@ payment_capture(Paying *paying, TimestampTz now, const char *correlation_id)
 	const Booking *booking = &paying->booking;
 	bool		   costs = booking->amount > 0;
 	Payment		   payment = {
-				   .id = uuid7_next(),
-				   .booking_id = booking->id,
-				   .user_id = booking->user_id,
-				   .status = PAYMENT_CAPTURED,
-				   .amount = booking->amount,
-				   .captured = booking->amount,
+			   .id = uuid7_next(),
+			   .booking_id = booking->id,
+			   .user_id = booking->user_id,
+			   .status = PAYMENT_CAPTURED,
+			   .amount = booking->amount,
+			   .captured = booking->amount,
 	   };
 	Transfer transfer = {
 		.kind = "payment",
@@ -97,7 +97,7 @@ payment_answer(FunctionCallInfo fcinfo, const Paying *paying, Reason reason)
 		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
 						  ok ? uuid_value(&paying->payment_id) : null_value(),
 						  paying->known ? value(Int64GetDatum(paying->booking.amount))
-										 : null_value(),
+										: null_value(),
 						  paying->known ? text_value(paying->booking.currency) : null_value()},
 		5);
 }

@@ -23,11 +23,13 @@ event_add_money(Json *payload, const Payment *payment, const PaymentNews *news)
 	const Refund *refund = news->refund;
 
 	json_add_int64(payload, "amount",
-				   refund != NULL ? refund->amount
-								  : has_captured ? payment->captured : payment->amount);
+				   refund != NULL	  ? refund->amount
+					   : has_captured ? payment->captured
+									  : payment->amount);
 	json_add_text(payload, "currency",
-				  refund != NULL ? refund->currency
-								 : has_captured ? payment->captured_currency : payment->currency);
+				  refund != NULL	 ? refund->currency
+					  : has_captured ? payment->captured_currency
+									 : payment->currency);
 	if (news->points > 0)
 		json_add_int64(payload, "points", news->points);
 }

@@ -10,8 +10,8 @@
 #define ATTEMPT_SECONDS_MAX 3600
 #define ATTEMPT_DOUBLINGS_MAX 12
 
-#define PAYMENT_COLUMNS                                                                     \
-	"id, booking_id, user_id, status, amount, currency, captured, captured_currency,"      \
+#define PAYMENT_COLUMNS                                                               \
+	"id, booking_id, user_id, status, amount, currency, captured, captured_currency," \
 	" refunded, fee, provider, provider_ref, points, pending_id, attempts, next_attempt_at"
 
 enum
@@ -42,10 +42,9 @@ static SavedPlan find_left =
 		 " WHERE booking_id = $1 AND captured > refunded + fee ORDER BY created_at DESC, id DESC",
 		 UUIDOID);
 
-static SavedPlan find_open =
-	PLAN("SELECT 1 FROM concert.payment"
-		 " WHERE booking_id = $1 AND status IN ('begun', 'authorized')",
-		 UUIDOID);
+static SavedPlan find_open = PLAN("SELECT 1 FROM concert.payment"
+								  " WHERE booking_id = $1 AND status IN ('begun', 'authorized')",
+								  UUIDOID);
 
 static SavedPlan find_set_aside =
 	PLAN("SELECT pending_id FROM concert.payment AS p WHERE booking_id = ANY ($1)"
@@ -73,13 +72,13 @@ static SavedPlan find_act =
 		 " AND coalesce(refund_id, payment_id) = $4",
 		 UUIDOID, TEXTOID, TEXTOID, UUIDOID);
 
-static SavedPlan insert_act =
-	PLAN("INSERT INTO concert.payment_act (payment_id, n, act, message_id, from_status, to_status,"
-		 " amount, currency, refund_id, cause, correlation_id, at)"
-		 " SELECT $1, coalesce((SELECT max(n) FROM concert.payment_act WHERE payment_id = $1), 0) + 1,"
-		 " $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
-		 UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, UUIDOID, TEXTOID, TEXTOID,
-		 TIMESTAMPTZOID);
+static SavedPlan insert_act = PLAN(
+	"INSERT INTO concert.payment_act (payment_id, n, act, message_id, from_status, to_status,"
+	" amount, currency, refund_id, cause, correlation_id, at)"
+	" SELECT $1, coalesce((SELECT max(n) FROM concert.payment_act WHERE payment_id = $1), 0) + 1,"
+	" $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
+	UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, UUIDOID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID);
 
 static Payment
 payment_from_row(int row)
@@ -103,8 +102,9 @@ payment_from_row(int row)
 
 	strlcpy(payment.currency, plan_text(row, COLUMN_CURRENCY), CURRENCY_BYTES);
 	strlcpy(payment.captured_currency,
-			plan_text(row, plan_is_null(row, COLUMN_CAPTURED_CURRENCY) ? COLUMN_CURRENCY
-																	   : COLUMN_CAPTURED_CURRENCY),
+			plan_text(row,
+					  plan_is_null(row, COLUMN_CAPTURED_CURRENCY) ? COLUMN_CURRENCY
+																  : COLUMN_CAPTURED_CURRENCY),
 			CURRENCY_BYTES);
 	return payment;
 }
@@ -161,16 +161,17 @@ optional_time(TimestampTz time)
 void
 payment_store_insert(const Payment *payment, TimestampTz now)
 {
-	plan_write(
-		&insert_payment,
-		PLAN_ARGS(uuid_value(&payment->id), uuid_value(&payment->booking_id),
-				  uuid_value(&payment->user_id),
-				  text_value(transition_status_text(payment->status)),
-				  value(Int64GetDatum(payment->amount)), text_value(payment->currency),
-				  value(TimestampTzGetDatum(now)), value(Int64GetDatum(payment->captured)),
-				  text_value(payment->provider), value(Int64GetDatum(payment->points)),
-				  payment->points > 0 ? uuid_value(&payment->pending_id) : null_value(),
-				  optional_time(payment->next_attempt_at)));
+	plan_write_rows(&insert_payment,
+					PLAN_ARGS(uuid_value(&payment->id), uuid_value(&payment->booking_id),
+							  uuid_value(&payment->user_id),
+							  text_value(transition_status_text(payment->status)),
+							  value(Int64GetDatum(payment->amount)), text_value(payment->currency),
+							  value(TimestampTzGetDatum(now)),
+							  value(Int64GetDatum(payment->captured)),
+							  text_value(payment->provider), value(Int64GetDatum(payment->points)),
+							  payment->points > 0 ? uuid_value(&payment->pending_id) : null_value(),
+							  optional_time(payment->next_attempt_at)),
+					1);
 }
 
 void
@@ -178,46 +179,57 @@ payment_store_save(const Payment *payment)
 {
 	bool other_currency = strcmp(payment->captured_currency, payment->currency) != 0;
 
-	guard_update("payment", &save_payment,
-				 PLAN_ARGS(uuid_value(&payment->id),
-						   text_value(transition_status_text(payment->status)),
-						   value(Int64GetDatum(payment->captured)),
-						   text_value(other_currency ? payment->captured_currency : NULL),
-						   value(Int64GetDatum(payment->refunded)),
-						   value(Int64GetDatum(payment->fee)), text_value(payment->provider_ref),
-						   value(Int32GetDatum(payment->attempts)),
-						   optional_time(payment->next_attempt_at)));
+	plan_require_rows(
+		&save_payment,
+		guard_update(
+			"payment", &save_payment,
+			PLAN_ARGS(uuid_value(&payment->id), text_value(transition_status_text(payment->status)),
+					  value(Int64GetDatum(payment->captured)),
+					  text_value(other_currency ? payment->captured_currency : NULL),
+					  value(Int64GetDatum(payment->refunded)), value(Int64GetDatum(payment->fee)),
+					  text_value(payment->provider_ref), value(Int32GetDatum(payment->attempts)),
+					  optional_time(payment->next_attempt_at))),
+		1);
+}
+
+bool
+payment_store_is_of(const Payment *payment, const PaymentAct *act)
+{
+	return payment->provider != NULL &&
+		(act->sender == NULL || strcmp(act->sender, payment->provider) == 0);
 }
 
 bool
 payment_store_heard(const Payment *payment, const PaymentAct *act)
 {
-	return plan_read(&find_act,
-					 PLAN_ARGS(uuid_value(&payment->id), text_value(act->message_id),
-							   text_value(act->act),
-							   uuid_value(act->refund_id != NULL ? act->refund_id
-																 : &payment->id))) > 0;
+	return plan_read(
+			   &find_act,
+			   PLAN_ARGS(uuid_value(&payment->id), text_value(act->message_id),
+						 text_value(act->act),
+						 uuid_value(act->refund_id != NULL ? act->refund_id : &payment->id))) > 0;
 }
 
 void
 payment_store_add_act(const Payment *payment, const PaymentAct *act, TimestampTz now)
 {
-	plan_write(&insert_act,
-			   PLAN_ARGS(uuid_value(&payment->id), text_value(act->act),
-						 text_value(act->message_id), text_value(act->from_status),
-						 text_value(transition_status_text(payment->status)),
-						 act->currency == NULL ? null_value() : value(Int64GetDatum(act->amount)),
-						 text_value(act->currency),
-						 act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
-						 text_value(act->cause), text_value(act->correlation_id),
-						 value(TimestampTzGetDatum(now))));
+	plan_write_rows(
+		&insert_act,
+		PLAN_ARGS(uuid_value(&payment->id), text_value(act->act), text_value(act->message_id),
+				  text_value(act->from_status), text_value(transition_status_text(payment->status)),
+				  act->currency == NULL ? null_value() : value(Int64GetDatum(act->amount)),
+				  text_value(act->currency),
+				  act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
+				  text_value(act->cause), text_value(act->correlation_id),
+				  value(TimestampTzGetDatum(now))),
+		1);
 }
 
 void
 payment_store_let_go(const pg_uuid_t *booking_ids, int count, TimestampTz expired_by)
 {
-	int		   found = plan_read(&find_set_aside, PLAN_ARGS(uuid_array_value(booking_ids, count),
-															optional_time(expired_by)));
+	int found =
+		plan_read(&find_set_aside,
+				  PLAN_ARGS(uuid_array_value(booking_ids, count), optional_time(expired_by)));
 	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
 
 	for (int i = 0; i < found; i++)

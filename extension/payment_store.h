@@ -29,7 +29,7 @@ typedef struct Payment
 	TimestampTz	  next_attempt_at; /* when the provider is to be asked; 0: no more */
 } Payment;
 
-/* What was done or told; what follows the act may be NULL or 0. */
+/* What was done or told; what follows the act may be NULL or 0. A sender is not kept. */
 typedef struct PaymentAct
 {
 	const char		*act;
@@ -40,6 +40,7 @@ typedef struct PaymentAct
 	const pg_uuid_t *refund_id;
 	const char		*cause;
 	const char		*correlation_id;
+	const char		*sender; /* the provider that tells it */
 } PaymentAct;
 
 /* Reads it; false when it is unknown. */
@@ -59,6 +60,9 @@ extern int64 payment_left(const Payment *payment);
 
 extern void payment_store_insert(const Payment *payment, TimestampTz now);
 extern void payment_store_save(const Payment *payment);
+
+/* Whether the message is of the provider that is to pay this. */
+extern bool payment_store_is_of(const Payment *payment, const PaymentAct *act);
 
 /* Whether this message was taken before: of the payment, or of one of its refunds. */
 extern bool payment_store_heard(const Payment *payment, const PaymentAct *act);

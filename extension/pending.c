@@ -73,13 +73,14 @@ pending_add(const Accounts *accounts, Transfer *transfer, TimestampTz *expires_a
 	account_set_aside(debit, transfer->amount);
 	transfer->id = uuid7_next();
 	*expires_at = Max(*expires_at, debit->lapsed_through + 1);
-	plan_write(&insert_pending,
-			   PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),
-						 uuid_value(&transfer->credit_id), value(Int64GetDatum(transfer->amount)),
-						 text_value(debit->currency), text_value(transfer->description),
-						 text_value(transfer->correlation_id),
-						 value(TimestampTzGetDatum(accounts->now)),
-						 value(TimestampTzGetDatum(*expires_at))));
+	plan_write_rows(
+		&insert_pending,
+		PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),
+				  uuid_value(&transfer->credit_id), value(Int64GetDatum(transfer->amount)),
+				  text_value(debit->currency), text_value(transfer->description),
+				  text_value(transfer->correlation_id), value(TimestampTzGetDatum(accounts->now)),
+				  value(TimestampTzGetDatum(*expires_at))),
+		1);
 }
 
 static Reason
@@ -194,11 +195,13 @@ pending_release(const Pending *pending, const Accounts *accounts)
 void
 pending_resolve(const Pending *pending, const Accounts *accounts, const Transfer *posted)
 {
-	plan_write(&insert_resolution,
-			   PLAN_ARGS(uuid_value(&pending->id), text_value(posted != NULL ? "posted" : "voided"),
-						 value(Int64GetDatum(posted != NULL ? posted->amount : 0)),
-						 posted != NULL ? uuid_value(&posted->id) : null_value(),
-						 value(TimestampTzGetDatum(accounts->now))));
+	plan_write_rows(&insert_resolution,
+					PLAN_ARGS(uuid_value(&pending->id),
+							  text_value(posted != NULL ? "posted" : "voided"),
+							  value(Int64GetDatum(posted != NULL ? posted->amount : 0)),
+							  posted != NULL ? uuid_value(&posted->id) : null_value(),
+							  value(TimestampTzGetDatum(accounts->now))),
+					1);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
@@ -154,6 +155,35 @@ int
 plan_write(SavedPlan *plan, const NullableDatum *args)
 {
 	return plan_run(plan, args, InvalidSnapshot, false);
+}
+
+void
+plan_write_rows(SavedPlan *plan, const NullableDatum *args, int rows)
+{
+	plan_require_rows(plan, plan_write(plan, args), rows);
+}
+
+void
+plan_require_rows(SavedPlan *plan, int written, int rows)
+{
+	if (written == rows)
+		return;
+	plan_forget(plan);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+		 errmsg(
+			 "could not write %d of %d rows: a trigger, rule or policy of the table kept them out",
+			 rows - written, rows),
+		 errcontext("SQL statement \"%s\"", plan->sql)));
+}
+
+void
+plan_forget(SavedPlan *plan)
+{
+	if (plan->saved != NULL && DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 0)
+		SPI_freeplan(plan->saved);
+	plan->saved = NULL;
 }
 
 bool

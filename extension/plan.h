@@ -56,6 +56,17 @@ extern int plan_read_at(SavedPlan *plan, const NullableDatum *args, Snapshot sna
 /* Runs a statement that writes; returns the number of rows it touched or returned. */
 extern int plan_write(SavedPlan *plan, const NullableDatum *args);
 
+/* The same for a statement that writes so many rows. Raises 09000 when the app keeps one out. */
+extern void plan_write_rows(SavedPlan *plan, const NullableDatum *args, int rows);
+extern void plan_require_rows(SavedPlan *plan, int written, int rows);
+
+/*
+ * Has the statement prepared anew when it is next run: one that is made at run time and no longer wanted, and
+ * one whose plan was made under an app's rule DO INSTEAD NOTHING, which names no table, so that the server would not
+ * notice when the rule goes. Below a trigger the plan may be running, and is only let go.
+ */
+extern void plan_forget(SavedPlan *plan);
+
 /* Columns of the last run's rows, both counted from 0; a NULL reads as 0, false or NULL. */
 extern bool		   plan_is_null(int row, int column);
 extern Datum	   plan_datum(int row, int column);

@@ -62,7 +62,7 @@ concert_create_concert(PG_FUNCTION_ARGS)
 	char		 *name = argument_text(fcinfo, 0, "name", NAME_CHARS_MAX);
 
 	plan_begin();
-	plan_write(&insert_concert, PLAN_ARGS(text_value(name)));
+	plan_write_rows(&insert_concert, PLAN_ARGS(text_value(name)), 1);
 	return programme_id(caller);
 }
 
@@ -146,7 +146,7 @@ concert_create_concert_date(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (plan_write(&live_concert, columns) == 0)
 		error_unknown_object("concert", PG_GETARG_UUID_P(0));
-	plan_write(&insert_date, columns);
+	plan_write_rows(&insert_date, columns, 1);
 	return programme_id(caller);
 }
 
@@ -190,8 +190,10 @@ concert_create_section(PG_FUNCTION_ARGS)
 		error_unknown_object("concert date", PG_GETARG_UUID_P(0));
 	concert_id = plan_uuid(0, 0);
 	plan_write(&open_revenue, PLAN_ARGS(uuid_value(&concert_id), text_value(currency)));
-	plan_write(&insert_section,
-			   PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2], text_value(currency),
-						 text_value(kind), fcinfo->args[5], fcinfo->args[6]));
+	plan_write_rows(&insert_section,
+					PLAN_ARGS(fcinfo->args[0], text_value(name), fcinfo->args[2],
+							  text_value(currency), text_value(kind), fcinfo->args[5],
+							  fcinfo->args[6]),
+					1);
 	return programme_id(caller);
 }

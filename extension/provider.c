@@ -74,8 +74,8 @@ begin_act(void *state)
 	Beginning  *beginning = state;
 	Payment	   *payment = &beginning->payment;
 	TimestampTz now;
-	Reason		reason = booking_lock_pending(&payment->booking_id, &payment->user_id,
-											  &beginning->booking, &now);
+	Reason		reason =
+		booking_lock_pending(&payment->booking_id, &payment->user_id, &beginning->booking, &now);
 
 	if (reason != REASON_NONE)
 		return reason;
@@ -98,10 +98,10 @@ begin_act(void *state)
 										.currency = payment->currency,
 										.correlation_id = beginning->correlation_id},
 						  now);
-	payment_event("payment.begun", payment,
-				  &(PaymentNews){.points = payment->points,
-								 .expires_at = beginning->booking.expires_at},
-				  beginning->correlation_id);
+	payment_event(
+		"payment.begun", payment,
+		&(PaymentNews){.points = payment->points, .expires_at = beginning->booking.expires_at},
+		beginning->correlation_id);
 	return REASON_NONE;
 }
 
@@ -178,7 +178,7 @@ static Reason
 provider_take(const pg_uuid_t *payment_id, PaymentMessage message, const char *provider_ref,
 			  PaymentAct *act, Payment *ret_payment)
 {
-	if (!payment_store_lock(payment_id, ret_payment) || ret_payment->provider == NULL)
+	if (!payment_store_lock(payment_id, ret_payment) || !payment_store_is_of(ret_payment, act))
 		return REASON_UNKNOWN;
 	act->act = transition_message_text(message);
 	act->from_status = transition_status_text(ret_payment->status);
@@ -187,8 +187,8 @@ provider_take(const pg_uuid_t *payment_id, PaymentMessage message, const char *p
 	if (provider_ref != NULL && ret_payment->provider_ref == NULL)
 		ret_payment->provider_ref = provider_ref;
 	if (transition_of(ret_payment->status, message).action == ACTION_SETTLE)
-		return settle(ret_payment,
-					  &(Capture){act->amount, act->currency, act->correlation_id}, act);
+		return settle(ret_payment, &(Capture){act->amount, act->currency, act->correlation_id},
+					  act);
 	provider_apply(ret_payment, message, act);
 	return REASON_NONE;
 }
@@ -201,8 +201,12 @@ provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason,
 	MemoryContext work;
 	Datum		  answer;
 	pg_uuid_t	  refund_id;
-	NullableDatum columns[] = {value(BoolGetDatum(ok)), answer_reason(reason), null_value(),
-							   null_value(),			null_value(),		   null_value()};
+	NullableDatum columns[] = {value(BoolGetDatum(ok)),
+							   answer_reason(reason),
+							   null_value(),
+							   null_value(),
+							   null_value(),
+							   null_value()};
 
 	if (ok)
 	{
@@ -243,6 +247,7 @@ concert_payment_authorized(PG_FUNCTION_ARGS)
 	PaymentAct act = {
 		.message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	};
 
 	version_require();
@@ -259,6 +264,7 @@ concert_payment_captured(PG_FUNCTION_ARGS)
 		.currency = argument_currency(fcinfo, 2, "currency"),
 		.message_id = argument_text(fcinfo, 4, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 5, "correlation_id", KEY_CHARS_MAX),
+		.sender = argument_optional_text(fcinfo, 6, "provider", NAME_CHARS_MAX),
 	};
 
 	version_require();
@@ -272,10 +278,11 @@ concert_payment_failed(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"payment_id"};
 	PaymentAct				 act = {
-					 .cause = argument_text(fcinfo, 1, "cause", KEY_CHARS_MAX),
-					 .message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
-					 .correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
-	 };
+					  .cause = argument_text(fcinfo, 1, "cause", KEY_CHARS_MAX),
+					  .message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
+					  .correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+					  .sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
+	  };
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);

@@ -23,11 +23,10 @@ PG_FUNCTION_INFO_V1(concert_refund_payment);
 static SavedPlan replay_refund =
 	PLAN("SELECT jsonb_populate_record(NULL::concert.refund_answer, $1)", JSONBOID);
 
-static SavedPlan find_concert =
-	PLAN("SELECT d.concert_id FROM concert.reservation AS r"
-		 " JOIN concert.concert_date AS d ON d.id = r.concert_date_id"
-		 " WHERE r.booking_id = $1 LIMIT 1",
-		 UUIDOID);
+static SavedPlan find_concert = PLAN("SELECT d.concert_id FROM concert.reservation AS r"
+									 " JOIN concert.concert_date AS d ON d.id = r.concert_date_id"
+									 " WHERE r.booking_id = $1 LIMIT 1",
+									 UUIDOID);
 
 /* What a payment's part in it is. */
 typedef struct Share
@@ -261,10 +260,10 @@ refund_booking_act(void *state)
 	reason = refund_move_all(refunding);
 	if (reason != REASON_NONE)
 		return reason;
-	booking_cancel_paid(
-		&refunding->booking, refunding->now,
-		refunding->user_id == NULL ? GetUserNameFromId(GetSessionUserId(), false) : NULL,
-		refunding->cause, refunding->correlation_id);
+	booking_cancel_paid(&refunding->booking, refunding->now,
+						refunding->user_id == NULL ? GetUserNameFromId(GetSessionUserId(), false)
+												   : NULL,
+						refunding->cause, refunding->correlation_id);
 	refund_tell(refunding);
 	return REASON_NONE;
 }
@@ -348,10 +347,10 @@ concert_refund(PG_FUNCTION_ARGS)
 	call.key = argument_optional_text(fcinfo, 5, "idempotency_key", KEY_CHARS_MAX);
 	refunding.correlation_id = argument_optional_text(fcinfo, 6, "correlation_id", KEY_CHARS_MAX);
 	call.user_id = refunding.user_id;
-	call.content = psprintf("%s " INT64_FORMAT " %s",
-							cancel_content(&refunding.booking_id, refunding.seat_ids,
-										   refunding.seat_count),
-							refunding.fee, content_text(cause));
+	call.content =
+		psprintf("%s " INT64_FORMAT " %s",
+				 cancel_content(&refunding.booking_id, refunding.seat_ids, refunding.seat_count),
+				 refunding.fee, content_text(cause));
 	PG_RETURN_DATUM(money_call(fcinfo, &call, &refunding));
 }
 
@@ -359,9 +358,9 @@ Datum
 concert_refund_payment(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"payment_id", "amount"};
-	MoneyCall call = {"refund_payment", &replay_refund, .act = refund_payment_act,
-					  .answer = refund_answer};
-	Refunding refunding = {.kind = "goodwill"};
+	MoneyCall				 call = {"refund_payment", &replay_refund, .act = refund_payment_act,
+									 .answer = refund_answer};
+	Refunding				 refunding = {.kind = "goodwill"};
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);

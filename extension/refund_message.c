@@ -73,8 +73,7 @@ refund_try_later(Refund *refund, Payment *payment, const char *provider_ref, Pay
 
 	if (!refund->is_settled)
 	{
-		refund->next_attempt_at =
-			payment_next_attempt(now, FAILED_RETRY_SECONDS, refund->attempts);
+		refund->next_attempt_at = payment_next_attempt(now, FAILED_RETRY_SECONDS, refund->attempts);
 		refund->attempts++;
 		refund_store_save(refund, now);
 	}
@@ -94,12 +93,12 @@ refund_take(const pg_uuid_t *refund_id, RefundMessage message, const char *provi
 
 	if (!refund_store_read(refund_id, &refund) ||
 		!payment_store_lock(&refund.payment_id, ret_payment) ||
-		!refund_store_read(refund_id, &refund) || ret_payment->provider == NULL)
+		!refund_store_read(refund_id, &refund) || !payment_store_is_of(ret_payment, act))
 		return REASON_UNKNOWN;
 	act->refund_id = refund_id;
 	act->from_status = transition_status_text(ret_payment->status);
 	act->amount = refund.amount;
-	act->currency = refund.currency;
+	act->currency = pstrdup(refund.currency);
 	if (payment_store_heard(ret_payment, act))
 		return REASON_NONE;
 	return message(&refund, ret_payment, provider_ref, act);
@@ -132,6 +131,7 @@ concert_refund_settled(PG_FUNCTION_ARGS)
 		.act = "refund_settled",
 		.message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	};
 
 	PG_RETURN_DATUM(refund_message(fcinfo, refund_settle, provider_ref, &act));
@@ -145,6 +145,7 @@ concert_refund_failed(PG_FUNCTION_ARGS)
 		.cause = argument_text(fcinfo, 1, "cause", KEY_CHARS_MAX),
 		.message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	};
 
 	PG_RETURN_DATUM(refund_message(fcinfo, refund_try_later, NULL, &act));

@@ -76,13 +76,14 @@ refund_store_insert(Refund *refund, const Payment *payment, TimestampTz now)
 	refund->id = uuid7_next();
 	refund->payment_id = payment->id;
 	refund->is_settled = payment->provider == NULL;
-	plan_write(&insert_refund,
-			   PLAN_ARGS(uuid_value(&refund->id), uuid_value(&payment->id),
-						 uuid_value(&payment->booking_id), text_value(refund->kind),
-						 value(Int64GetDatum(refund->amount)), text_value(refund->currency),
-						 text_value(refund->cause), uuid_value(&refund->transfer_id),
-						 value(TimestampTzGetDatum(now)),
-						 refund->is_settled ? value(TimestampTzGetDatum(now)) : null_value()));
+	plan_write_rows(&insert_refund,
+					PLAN_ARGS(uuid_value(&refund->id), uuid_value(&payment->id),
+							  uuid_value(&payment->booking_id), text_value(refund->kind),
+							  value(Int64GetDatum(refund->amount)), text_value(refund->currency),
+							  text_value(refund->cause), uuid_value(&refund->transfer_id),
+							  value(TimestampTzGetDatum(now)),
+							  refund->is_settled ? value(TimestampTzGetDatum(now)) : null_value()),
+					1);
 }
 
 void
@@ -103,14 +104,17 @@ refund_store_add_act(const Refund *refund, const Payment *payment, PaymentStatus
 void
 refund_store_save(const Refund *refund, TimestampTz now)
 {
-	guard_update(
-		"refund", &save_refund,
-		PLAN_ARGS(uuid_value(&refund->id), text_value(refund->provider_ref),
-				  value(Int32GetDatum(refund->attempts)),
-				  refund->is_settled ? null_value()
-									 : value(TimestampTzGetDatum(refund->next_attempt_at)),
-				  refund->is_settled ? uuid_value(&refund->settled_transfer_id) : null_value(),
-				  value(TimestampTzGetDatum(now))));
+	plan_require_rows(
+		&save_refund,
+		guard_update(
+			"refund", &save_refund,
+			PLAN_ARGS(uuid_value(&refund->id), text_value(refund->provider_ref),
+					  value(Int32GetDatum(refund->attempts)),
+					  refund->is_settled ? null_value()
+										 : value(TimestampTzGetDatum(refund->next_attempt_at)),
+					  refund->is_settled ? uuid_value(&refund->settled_transfer_id) : null_value(),
+					  value(TimestampTzGetDatum(now)))),
+		1);
 }
 
 void

@@ -211,7 +211,7 @@ request_record(const Request *request, Datum answer)
 						text_value(request->key), value(PointerGetDatum(digest)),
 						value(request_result(answer)), value(TimestampTzGetDatum(now)));
 	if (!direct_insert(DIRECT_REQUEST_0 + part, columns))
-		plan_write(&record_request[part], columns);
+		plan_write_rows(&record_request[part], columns, 1);
 }
 
 /*

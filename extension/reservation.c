@@ -65,29 +65,33 @@ static SavedPlan confirm_booking =
 
 static SavedPlan cancel_booking =
 	PLAN("UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
-		 " WHERE booking_id = $1 AND " IS_PENDING " AND seat_id = ANY ($3)",
+		 " WHERE booking_id = $1 AND " IS_PENDING " AND id = ANY ($3)",
 		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
 static SavedPlan cancel_paid =
 	PLAN("UPDATE concert.reservation SET status = 'cancelled', resolved_at = $2, deleted_at = $2"
-		 " WHERE booking_id = $1 AND status = 'confirmed' AND seat_id = ANY ($3)",
+		 " WHERE booking_id = $1 AND status = 'confirmed' AND id = ANY ($3)",
 		 UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID);
 
-static SavedPlan void_tickets =
-	PLAN("UPDATE concert.ticket SET deleted_at = $2"
-		 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
-		 UUIDARRAYOID, TIMESTAMPTZOID);
+static SavedPlan void_tickets = PLAN("UPDATE concert.ticket SET deleted_at = $2"
+									 " WHERE reservation_id = ANY ($1) AND deleted_at IS NULL",
+									 UUIDARRAYOID, TIMESTAMPTZOID);
 
 static SavedPlan extend_booking =
 	PLAN("UPDATE concert.reservation SET expires_at = $2 WHERE booking_id = $1 AND " IS_PENDING,
 		 UUIDOID, TIMESTAMPTZOID);
 
-static SavedPlan retire_seats =
-	PLAN("WITH retired AS ("
-		 " UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2"
-		 " WHERE seat_id = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING " AND expires_at <= $2"
-		 " RETURNING " BOOKING_COLUMNS ") SELECT * FROM retired ORDER BY booking_id, seat_id",
-		 UUIDARRAYOID, TIMESTAMPTZOID);
+/* Seats for whoever has their locks; who has only the booking's may meet a seat whose id changes. */
+#define RETIRE(WHICH)                                                                            \
+	PLAN("WITH retired AS ("                                                                     \
+		 " UPDATE concert.reservation SET status = 'expired', resolved_at = $2, deleted_at = $2" \
+		 " WHERE " WHICH " = ANY ($1) AND deleted_at IS NULL AND " IS_PENDING                    \
+		 " AND expires_at <= $2 RETURNING " BOOKING_COLUMNS                                      \
+		 ") SELECT * FROM retired ORDER BY booking_id, seat_id",                                 \
+		 UUIDARRAYOID, TIMESTAMPTZOID)
+
+static SavedPlan retire_seats = RETIRE("seat_id");
+static SavedPlan retire_reservations = RETIRE("id");
 
 static SavedPlan find_expired =
 	PLAN("SELECT DISTINCT booking_id FROM ("
@@ -96,8 +100,8 @@ static SavedPlan find_expired =
 		 " ORDER BY booking_id",
 		 TIMESTAMPTZOID, INT4OID);
 
-static SavedPlan expired_seats =
-	PLAN("SELECT seat_id FROM concert.reservation"
+static SavedPlan expired_reservations =
+	PLAN("SELECT id FROM concert.reservation"
 		 " WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2 ORDER BY seat_id",
 		 UUIDOID, TIMESTAMPTZOID);
 
@@ -176,6 +180,16 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 		json_end_object(json);
 	}
 	json_end_array(json);
+}
+
+static NullableDatum
+booking_reservation_ids(const Booking *booking)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(booking->count, 1));
+
+	for (int i = 0; i < booking->count; i++)
+		ids[i] = booking->reservations[i].id;
+	return uuid_array_value(ids, booking->count);
 }
 
 static pg_uuid_t *
@@ -295,16 +309,14 @@ booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t *user_id, Book
 
 /*
  * Who changes rows has their booking's lock, and one that the caller's own snapshot does not show
- * is 40001 already: only an app's trigger, rule or policy leaves a row as it was. The plan is made
- * anew, as in store_raise_kept_out().
+ * is 40001 already: only an app's trigger, rule or policy leaves a row as it was.
  */
 static void
 booking_require_changed(SavedPlan *change, int changed, int count)
 {
 	if (changed == count)
 		return;
-	SPI_freeplan(change->saved);
-	change->saved = NULL;
+	plan_forget(change);
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -317,10 +329,9 @@ booking_require_changed(SavedPlan *change, int changed, int count)
 static void
 booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act act, TimestampTz now)
 {
-	int changed =
-		plan_write(change,
-				   PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
-							 uuid_array_value(booking_seat_ids(booking), booking->count)));
+	int changed = plan_write(change,
+							 PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
+									   booking_reservation_ids(booking)));
 
 	booking_require_changed(change, changed, booking->count);
 	booking_tell(booking, act, now);
@@ -350,32 +361,26 @@ void
 booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor, const char *detail,
 					const char *correlation_id)
 {
-	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * booking->count);
-
-	for (int i = 0; i < booking->count; i++)
-		ids[i] = booking->reservations[i].id;
 	booking_change(&cancel_paid, booking, now,
 				   (Act){.action = "cancelled",
 						 .actor = actor,
 						 .detail = detail,
 						 .correlation_id = correlation_id},
 				   now);
-	plan_write(
-		&void_tickets,
-		PLAN_ARGS(uuid_array_value(ids, booking->count), value(TimestampTzGetDatum(now))));
+	plan_write(&void_tickets,
+			   PLAN_ARGS(booking_reservation_ids(booking), value(TimestampTzGetDatum(now))));
 }
 
-void
-booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
-					 const char *correlation_id)
+static void
+booking_retire(SavedPlan *retire, const pg_uuid_t *ids, int count, TimestampTz now,
+			   const char *correlation_id)
 {
-	int rows =
-		plan_write(&retire_seats,
-				   PLAN_ARGS(uuid_array_value(seat_ids, count), value(TimestampTzGetDatum(now))));
+	int		 rows = plan_write(retire,
+							   PLAN_ARGS(uuid_array_value(ids, count), value(TimestampTzGetDatum(now))));
 	Booking *bookings = palloc(sizeof(Booking) * Max(rows, 1));
 	int		 booking_count = 0;
 
-	booking_require_changed(&retire_seats, rows, count);
+	booking_require_changed(retire, rows, count);
 	for (int first = 0, last; first < rows; first = last)
 	{
 		pg_uuid_t booking_id = plan_uuid(first, COLUMN_BOOKING);
@@ -394,13 +399,20 @@ booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 					 now);
 }
 
+void
+booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
+					 const char *correlation_id)
+{
+	booking_retire(&retire_seats, seat_ids, count, now, correlation_id);
+}
+
 Datum
 concert_extend(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"booking_id", "user_id", "seconds"};
 	char	   *correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX);
 	int			seconds;
-	Booking		booking;
+	Booking		booking = {0};
 	TimestampTz now;
 	Reason		reason;
 
@@ -449,16 +461,16 @@ bookings_lock(pg_uuid_t *booking_ids, int count)
 static int
 booking_expire(const pg_uuid_t *booking_id, TimestampTz now)
 {
-	pg_uuid_t *seat_ids;
-	int		   count = plan_read(&expired_seats,
+	pg_uuid_t *ids;
+	int		   count = plan_read(&expired_reservations,
 								 PLAN_ARGS(uuid_value(booking_id), value(TimestampTzGetDatum(now))));
 
 	if (count == 0)
 		return 0;
-	seat_ids = palloc(sizeof(pg_uuid_t) * count);
+	ids = palloc(sizeof(pg_uuid_t) * count);
 	for (int i = 0; i < count; i++)
-		seat_ids[i] = plan_uuid(i, 0);
-	booking_retire_seats(seat_ids, count, now, NULL);
+		ids[i] = plan_uuid(i, 0);
+	booking_retire(&retire_reservations, ids, count, now, NULL);
 	return count;
 }
 

@@ -42,14 +42,14 @@ reserve_fence(FunctionCallInfo fcinfo, int n)
 }
 
 void
-reserve_read_arguments(FunctionCallInfo fcinfo, int n, Taking *taking)
+reserve_read_arguments(FunctionCallInfo fcinfo, int n, int seats_max, Taking *taking)
 {
 	static const char *const names[] = {"concert_date_id", "seat_ids", "user_id"};
 	pg_uuid_t				*ids;
 	int						 count;
 
 	argument_require(fcinfo, lengthof(names), names);
-	ids = argument_seats(fcinfo, 1, settings_max_seats_per_booking, &count);
+	ids = argument_seats(fcinfo, 1, seats_max, &count);
 	*taking = (Taking){
 		.date_id = *PG_GETARG_UUID_P(0),
 		.user_id = *PG_GETARG_UUID_P(2),
@@ -80,8 +80,9 @@ reserve_content(const Taking *taking)
 	return content.data;
 }
 
-static Datum
-reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, const Booking *booking)
+Datum
+reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, const Booking *booking,
+			   const char *step, int columns)
 {
 	bool ok = reason == REASON_NONE;
 
@@ -90,8 +91,8 @@ reserve_answer(FunctionCallInfo fcinfo, const Taking *taking, Reason reason, con
 		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
 						  ok ? uuid_value(&booking->id) : null_value(),
 						  ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
-						  value(taking_seats_jsonb(taking, reason, booking))},
-		5);
+						  value(taking_seats_jsonb(taking, reason, booking)), text_value(step)},
+		columns);
 }
 
 Datum
@@ -104,21 +105,24 @@ concert_reserve(PG_FUNCTION_ARGS)
 	Datum		  answer;
 
 	version_require();
-	reserve_read_arguments(fcinfo, 8, &taking);
+	reserve_read_arguments(
+		fcinfo, 8, key == NULL ? settings_max_seats_per_booking : SEATS_PER_CALL_LIMIT, &taking);
 	taking.correlation_id = argument_optional_text(fcinfo, 7, "correlation_id", KEY_CHARS_MAX);
 	request_init(&request, "reserve", &replay_reserve, key, &taking.user_id,
 				 key == NULL ? NULL : reserve_content(&taking));
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{
-		Reason		  reason = taking_decide(&taking);
+		Reason		  reason;
 		Booking		  booking = {0};
 		MemoryContext work;
 
+		argument_check_seats(taking.count);
+		reason = taking_decide(&taking);
 		if (reason == REASON_NONE)
 			booking = taking_take(&taking);
 		work = MemoryContextSwitchTo(caller);
-		answer = reserve_answer(fcinfo, &taking, reason, &booking);
+		answer = reserve_answer(fcinfo, &taking, reason, &booking, NULL, RESERVE_COLUMNS);
 		MemoryContextSwitchTo(work);
 		if (reason != REASON_BUSY)
 			request_record(&request, answer);

@@ -8,6 +8,7 @@
  */
 #include "best.h"
 #include "orphan.h"
+#include "reserve.h"
 
 #include "errors.h"
 #include "miscadmin.h"
@@ -43,7 +44,7 @@ best_argument_count(FunctionCallInfo fcinfo)
 
 	if (count < 1)
 		error_invalid_number("count", count, 1, settings_max_seats_per_booking);
-	if (count > settings_max_seats_per_booking)
+	if (count > SEATS_PER_CALL_LIMIT)
 		error_too_many_seats(count, settings_max_seats_per_booking);
 	return count;
 }
@@ -340,20 +341,15 @@ best_decide(BestCall *call)
 	return call->met_busy ? REASON_BUSY : best_refusal(call);
 }
 
+/* The seats that were tried last say nothing of why there are none. */
 static Datum
-best_answer(FunctionCallInfo fcinfo, const BestCall *call, Reason reason, const Booking *booking)
+best_answer(FunctionCallInfo fcinfo, BestCall *call, Reason reason, const Booking *booking)
 {
-	bool ok = reason == REASON_NONE;
-
-	return answer_row(
-		fcinfo,
-		(NullableDatum[]){value(BoolGetDatum(ok)), answer_reason(reason),
-						  ok ? uuid_value(&booking->id) : null_value(),
-						  ok ? value(TimestampTzGetDatum(booking->expires_at)) : null_value(),
-						  value(ok ? taking_seats_jsonb(&call->taking, reason, booking)
-								   : DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"))),
-						  ok ? text_value(best_step_text(call->step)) : null_value()},
-		6);
+	if (reason != REASON_NONE)
+		call->taking.count = 0;
+	return reserve_answer(fcinfo, &call->taking, reason, booking,
+						  reason == REASON_NONE ? best_step_text(call->step) : NULL,
+						  RESERVE_COLUMNS_BEST);
 }
 
 Datum
@@ -371,10 +367,12 @@ concert_reserve_best(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{
-		Reason		  reason = best_decide(&call);
+		Reason		  reason;
 		Booking		  booking = {0};
 		MemoryContext work;
 
+		argument_check_seats(call.wish.count);
+		reason = best_decide(&call);
 		if (reason == REASON_NONE)
 			booking = taking_take(&call.taking);
 		work = MemoryContextSwitchTo(caller);

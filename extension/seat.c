@@ -315,7 +315,11 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 	{
 		pg_uuid_t date_id = plan_uuid(0, 1);
 
-		plan_write(change, PLAN_ARGS(uuid_array_value(ids, count), text_value(reason), until));
+		if (reason != NULL)
+			plan_write_rows(
+				change, PLAN_ARGS(uuid_array_value(ids, count), text_value(reason), until), count);
+		else
+			plan_write(change, PLAN_ARGS(uuid_array_value(ids, count)));
 		seat_tell(&(Act){
 			.action = action,
 			.date_id = date_id,

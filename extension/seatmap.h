@@ -29,7 +29,7 @@ typedef struct MapSeat
 	bool		is_accessible;
 	bool		is_confirmed;  /* of the live reservation, if there is one */
 	TimestampTz blocked_until; /* DT_NOBEGIN: not blocked; DT_NOEND: without an end */
-	TimestampTz expires_at;	   /* of the live reservation; DT_NOBEGIN: there is none */
+	TimestampTz expires_at;	   /* of the live pending; DT_NOBEGIN: there is no reservation */
 } MapSeat;
 
 typedef struct SeatMap

@@ -13,6 +13,7 @@
 #include "json.h"
 #include "keptmap.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -47,7 +48,7 @@ static bytea		*pack_states(const SeatMap *map, TimestampTz now);
 static NullableDatum version_now(const pg_uuid_t *date_id, TimestampTz now);
 static bool			 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since,
 								  TimestampTz now);
-static bool changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int count,
+static bool changes_of_map(Json *out, const KeptMap *kept, const pg_uuid_t *seat_ids, int count,
 						   TimestampTz since, TimestampTz now);
 static bool changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids,
 								 int count, TimestampTz since, TimestampTz now);
@@ -145,7 +146,7 @@ concert_seat_map_changes(PG_FUNCTION_ARGS)
 static bool
 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, TimestampTz now)
 {
-	const SeatMap *map;
+	const KeptMap *kept;
 	MapActs		   acts;
 	pg_uuid_t	  *seat_ids;
 	int			   count;
@@ -155,21 +156,29 @@ changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, Times
 		return false;
 	seat_ids = mapacts_seats(&acts, &count);
 	json_begin_array(out);
-	map = keptmap_read_kept(date_id, GetActiveSnapshot());
-	is_told = map != NULL ? changes_of_map(out, map, seat_ids, count, since->at, now)
-						  : changes_by_statement(out, date_id, seat_ids, count, since->at, now);
+	kept = keptmap_read_kept(date_id, GetActiveSnapshot());
+	is_told = kept != NULL ? changes_of_map(out, kept, seat_ids, count, since->at, now)
+						   : changes_by_statement(out, date_id, seat_ids, count, since->at, now);
 	json_end_array(out);
 	return is_told;
 }
 
 static bool
-changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int count,
+time_is_within(TimestampTz at, TimestampTz from, TimestampTz to)
+{
+	return at > from && at <= to;
+}
+
+/* Of the seats that may lapse at all, the two times are looked at. */
+static bool
+changes_of_map(Json *out, const KeptMap *kept, const pg_uuid_t *seat_ids, int count,
 			   TimestampTz since, TimestampTz now)
 {
-	bool	   *is_changed = palloc0(map->count);
-	TimestampTz from = Min(since, now);
-	TimestampTz to = Max(since, now);
-	int			told = 0;
+	const SeatMap *map = &kept->map;
+	uint64		  *changed = palloc0(sizeof(uint64) * kept->words);
+	TimestampTz	   from = Min(since, now);
+	TimestampTz	   to = Max(since, now);
+	int			   told = 0;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -177,19 +186,22 @@ changes_of_map(Json *out, const SeatMap *map, const pg_uuid_t *seat_ids, int cou
 
 		if (seat == NULL)
 			return false;
-		is_changed[seat - map->seats] = true;
+		keptmap_set_bit(changed, seat - map->seats, true);
 	}
-	for (int i = 0; i < map->count; i++)
-	{
-		const MapSeat *seat = &map->seats[i];
+	for (int w = 0; w < kept->words; w++)
+		for (uint64 bits = changed[w] | kept->lapsing[w]; bits != 0; bits &= bits - 1)
+		{
+			int			   n = w * KEPTMAP_WORD_BITS + pg_rightmost_one_pos64(bits);
+			const MapSeat *seat = &map->seats[n];
 
-		if (!is_changed[i] && !(seat->expires_at > from && seat->expires_at <= to) &&
-			!(seat->blocked_until > from && seat->blocked_until <= to))
-			continue;
-		if (told++ == MAP_CHANGES_MAX)
-			return false;
-		change_add(out, &seat->id, seat->row, seat->col, state_names[seatmap_state(seat, now)]);
-	}
+			if (!keptmap_bit(changed, n) &&
+				(seat->is_confirmed || !time_is_within(seat->expires_at, from, to)) &&
+				!time_is_within(seat->blocked_until, from, to))
+				continue;
+			if (told++ == MAP_CHANGES_MAX)
+				return false;
+			change_add(out, &seat->id, seat->row, seat->col, state_names[seatmap_state(seat, now)]);
+		}
 	return true;
 }
 

@@ -60,12 +60,11 @@ settle_judge_booking(Settlement *settlement)
 		settlement->cause = "wrong_amount";
 	if (settlement->cause != NULL)
 		return REASON_NONE;
-	reason = booking_lock_pending(&payment->booking_id, NULL, &settlement->booking,
-								  &settlement->now);
+	reason =
+		booking_lock_pending(&payment->booking_id, NULL, &settlement->booking, &settlement->now);
 	if (reason == REASON_EXPIRED)
 	{
-		reason =
-			retake_decide(&settlement->retake, &settlement->booking, capture->correlation_id);
+		reason = retake_decide(&settlement->retake, &settlement->booking, capture->correlation_id);
 		if (reason == REASON_BUSY)
 			return reason;
 		settlement->is_retake = reason == REASON_NONE;
@@ -151,15 +150,13 @@ static Reason
 settle_judge_part(const Settlement *settlement, bool has_debit, const pg_uuid_t *debit_id,
 				  int64 amount)
 {
-	Transfer transfer =
-		settle_transfer(settlement, debit_id, &settlement->revenue_id, amount);
+	Transfer transfer = settle_transfer(settlement, debit_id, &settlement->revenue_id, amount);
 
 	if (amount == 0)
 		return REASON_NONE;
 	if (!settlement->has_revenue)
 		return REASON_UNKNOWN;
-	return has_debit ? transfer_judge(&settlement->accounts, &transfer)
-					 : REASON_INSUFFICIENT_FUNDS;
+	return has_debit ? transfer_judge(&settlement->accounts, &transfer) : REASON_INSUFFICIENT_FUNDS;
 }
 
 /* A booking can only have become cheaper since its payment began. */

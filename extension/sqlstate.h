@@ -18,7 +18,8 @@
 	X(HISTORY_REFUSED, "TK006", "a change of rows that are history")                               \
 	X(STILL_IN_USE, "TK007", "soft delete of something that live rows depend on")                  \
 	X(OUTBOX_RESET_NEEDED, "TK008", "an outbox restored from a dump and not reset since")          \
-	X(EVENT_REFUSED, "TK009", "an event that Kafka would not take: topic, key or size")            \
+	X(EVENT_REFUSED, "TK009",                                                                      \
+	  "an event that Kafka would not take (topic, key or size), or of concert's own")              \
 	X(KEY_FILE_UNUSABLE, "TK010", "a pass key file that is missing or malformed")                  \
 	X(EVENT_ID_REFUSED, "TK011", "an event id that is not a version 7 UUID")                       \
 	X(CURSOR_BACKWARDS, "TK012", "an outbox cursor that would move backwards")                     \

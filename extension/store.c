@@ -193,16 +193,11 @@ store_share_ids(void)
 	return ConditionalLockRelationOid(direct_table_oid(DIRECT_RESERVATION), RowExclusiveLock);
 }
 
-/*
- * An app's trigger or rule may keep a row out; then there is no booking. A plan made under a rule
- * DO INSTEAD NOTHING names no table, so the server would not notice when the rule goes: it is
- * made anew.
- */
+/* An app's trigger or rule may keep a row out; then there is no booking. */
 static void
 store_raise_kept_out(const pg_uuid_t *seat_id)
 {
-	SPI_freeplan(insert_reservation.saved);
-	insert_reservation.saved = NULL;
+	plan_forget(&insert_reservation);
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),

@@ -15,8 +15,8 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-#define DATES_KEPT_MAX 16
-#define SECTIONS_KEPT_MAX 128
+#define DATES_KEPT_MAX 256 /* one in each place of a hash: so a hundred dates seldom meet */
+#define SECTIONS_KEPT_MAX 1024
 #define TAKEN_KEPT_MAX 64
 
 /* Columns of the tables, as their install pieces have them. */

@@ -107,7 +107,7 @@ transfer_insert(const Accounts *accounts, Transfer *transfer)
 						optional_uuid(transfer->reverses_id), optional_uuid(transfer->pending_id),
 						optional_uuid(transfer->journal_id));
 	if (!direct_insert(DIRECT_TRANSFER, columns))
-		plan_write(&insert_transfer, columns);
+		plan_write_rows(&insert_transfer, columns, 1);
 }
 
 Reason

@@ -136,10 +136,11 @@ transition_check(void)
 	for (int status = 0; status < PAYMENT_STATUSES; status++)
 		for (int message = 0; message < PAYMENT_MESSAGES; message++)
 			if (!transition_is_sound((PaymentStatus) status, (PaymentMessage) message))
-				ereport(ERROR,
-						(errcode(ERRCODE_INTERNAL_ERROR),
-						 errmsg("the transition of a payment that is %s at the message %s is not sound",
-								statuses[status], messages[message])));
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("the transition of a payment that is %s at the message %s is not sound",
+							statuses[status], messages[message])));
 }
 
 Datum
@@ -153,10 +154,10 @@ concert_payment_transitions(PG_FUNCTION_ARGS)
 		{
 			const Transition *transition = &transitions[status][message];
 			Datum			  values[TRANSITION_COLUMNS] = {
-				CStringGetTextDatum(statuses[status]),
-				CStringGetTextDatum(messages[message]),
-				CStringGetTextDatum(statuses[transition->becomes]),
-				CStringGetTextDatum(actions[transition->action]),
+							CStringGetTextDatum(statuses[status]),
+							CStringGetTextDatum(messages[message]),
+							CStringGetTextDatum(statuses[transition->becomes]),
+							CStringGetTextDatum(actions[transition->action]),
 			};
 			bool nulls[TRANSITION_COLUMNS] = {false};
 

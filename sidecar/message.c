@@ -8,6 +8,7 @@
 #include "log.h"
 #include "message.h"
 #include "metrics.h"
+#include "options.h"
 #include "sql.h"
 
 #define LABEL_BYTES 96
@@ -54,7 +55,8 @@ message_send(Db *db, const json_t *body, const char *correlation_id, DbDone done
 	const MessageKind *kind = message_kind(body);
 	const json_t	  *amount = json_object_get(body, "amount");
 	const char		  *subject;
-	SqlMessage		   call = {.correlation_id = correlation_id};
+	SqlMessage		   call = {.correlation_id = correlation_id,
+							   .provider = options_current()->provider_name};
 	Message			  *message;
 	char			   id[ID_BYTES];
 	char			   cause[TEXT_BYTES_MAX + 1];

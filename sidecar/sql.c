@@ -146,9 +146,9 @@ sql_payment_authorized(Db *db, const SqlMessage *message, DbDone done, void *arg
 {
 	return CALL(db,
 				"SELECT ok, reason, payment_id, status"
-				" FROM concert.payment_authorized($1::uuid, $2::text, $3::text, $4::text)",
+				" FROM concert.payment_authorized($1::uuid, $2::text, $3::text, $4::text, $5::text)",
 				done, arg, message->subject_id, message->provider_ref, message->message_id,
-				message->correlation_id);
+				message->correlation_id, message->provider);
 }
 
 bool
@@ -158,9 +158,9 @@ sql_payment_captured(Db *db, const SqlMessage *message, DbDone done, void *arg)
 
 	return CALL(db,
 				"SELECT ok, reason, payment_id, status FROM concert.payment_captured($1::uuid,"
-				" $2::bigint, $3::text, $4::text, $5::text, $6::text)",
+				" $2::bigint, $3::text, $4::text, $5::text, $6::text, $7::text)",
 				done, arg, message->subject_id, number(&amount, message->amount), message->currency,
-				message->provider_ref, message->message_id, message->correlation_id);
+				message->provider_ref, message->message_id, message->correlation_id, message->provider);
 }
 
 bool
@@ -168,9 +168,9 @@ sql_payment_failed(Db *db, const SqlMessage *message, DbDone done, void *arg)
 {
 	return CALL(db,
 				"SELECT ok, reason, payment_id, status"
-				" FROM concert.payment_failed($1::uuid, $2::text, $3::text, $4::text)",
+				" FROM concert.payment_failed($1::uuid, $2::text, $3::text, $4::text, $5::text)",
 				done, arg, message->subject_id, message->cause, message->message_id,
-				message->correlation_id);
+				message->correlation_id, message->provider);
 }
 
 bool
@@ -178,9 +178,9 @@ sql_refund_settled(Db *db, const SqlMessage *message, DbDone done, void *arg)
 {
 	return CALL(db,
 				"SELECT ok, reason, payment_id, status"
-				" FROM concert.refund_settled($1::uuid, $2::text, $3::text, $4::text)",
+				" FROM concert.refund_settled($1::uuid, $2::text, $3::text, $4::text, $5::text)",
 				done, arg, message->subject_id, message->provider_ref, message->message_id,
-				message->correlation_id);
+				message->correlation_id, message->provider);
 }
 
 bool
@@ -188,9 +188,9 @@ sql_refund_failed(Db *db, const SqlMessage *message, DbDone done, void *arg)
 {
 	return CALL(db,
 				"SELECT ok, reason, payment_id, status"
-				" FROM concert.refund_failed($1::uuid, $2::text, $3::text, $4::text)",
+				" FROM concert.refund_failed($1::uuid, $2::text, $3::text, $4::text, $5::text)",
 				done, arg, message->subject_id, message->cause, message->message_id,
-				message->correlation_id);
+				message->correlation_id, message->provider);
 }
 
 bool

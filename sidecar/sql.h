@@ -84,6 +84,7 @@ typedef struct SqlMessage
 	const char *cause;
 	const char *message_id;
 	const char *correlation_id;
+	const char *provider; /* who says it */
 } SqlMessage;
 bool sql_payment_authorized(Db *db, const SqlMessage *message, DbDone done,
 							void *arg) SQL_MUST_CHECK;

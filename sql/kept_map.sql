@@ -23,6 +23,13 @@ CREATE FUNCTION pg_temp.give_back(date uuid, label text) RETURNS boolean LANGUAG
     SELECT (concert.cancel(booking_id, user_id)).ok FROM concert.reservation
     WHERE booking_id = pg_temp.booking_of(date, label) LIMIT 1
 $$;
+CREATE FUNCTION pg_temp.wait_for_lapse(booking uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    WHILE EXISTS (SELECT FROM concert.reservation AS r WHERE r.booking_id = booking AND r.expires_at >= clock_timestamp()) LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END
+$$;
 \set ECHO all
 -- so many seats that a few of them are read one by one
 SELECT concert.create_concert_date(:'concert', now() + interval '30 days', seats_per_user_max => 100) AS house \gset
@@ -30,6 +37,13 @@ SELECT concert.create_section(:'house', 'Stalls', 100) AS stalls \gset
 SELECT sum(concert.add_seats(:'house', :'stalls', r, array_agg(c), array_agg(chr(64 + r) || c))) OVER () AS seats
 FROM generate_series(1, 10) AS r, generate_series(1, 20) AS c GROUP BY r LIMIT 1;
 SELECT pg_temp.is_right(:'house');
+
+-- what lapses in a kept map is told without anybody's doing
+SELECT booking_id AS short FROM concert.reserve(:'house', ARRAY(SELECT seat_id FROM concert.seat_map(:'house') WHERE label = 'J20'),
+                                                gen_random_uuid(), pending_seconds => 4) \gset
+SELECT version AS held FROM concert.seat_map_packed(:'house') \gset
+SELECT pg_temp.wait_for_lapse(:'short');
+SELECT jsonb_path_query_array(seats, '$[*].state') FROM concert.seat_map_changes(:'house', :'held');
 
 -- chosen from the map that was told
 SELECT pg_temp.best(:'house', 2);

@@ -214,6 +214,11 @@ $$;
 SELECT pg_temp.refused_copy(:'date', d.date) FROM (VALUES (1, :'gone'::uuid), (2, :'part'), (3, :'date'), (4, :'other_kind')) AS d (n, date) ORDER BY d.n;
 SELECT pg_temp.refused_copy(pg_temp.new_date(), pg_temp.new_date());
 
+-- an export is what the statement's snapshot shows, in any worker
+SELECT provolatile, proparallel FROM pg_proc WHERE oid = 'concert.export_layout(uuid)'::regprocedure;
+SELECT pg_temp.new_date() AS fresh \gset
+SELECT concert.copy_layout(:'date', :'fresh') > 0 AS copied, concert.export_layout(:'fresh') AS before;
+
 -- for admins alone
 SET ROLE concert_sidecar;
 SELECT concert.import_layout(:'date', '{}');

@@ -40,8 +40,14 @@ SELECT concert.from_local_time('2027-01-01', NULL);
 SELECT concert.from_local_time('infinity', 'Europe/Oslo');
 SELECT concert.from_local_time('2027-01-01', 'Europe/Olso');
 SELECT concert.from_local_time('2027-01-01', '');
-SELECT concert.from_local_time('294276-12-31 23:00', 'America/New_York');
 SELECT concert.local_time(NULL, 'Europe/Oslo');
 SELECT concert.local_time(now(), NULL);
 SELECT concert.local_time('-infinity', 'Europe/Oslo');
 SELECT concert.local_time(now(), repeat('x', 201));
+-- at either end of the years that a timestamp has
+\set VERBOSITY sqlstate
+SELECT concert.from_local_time('294276-12-31 23:00', 'America/New_York');
+SELECT concert.from_local_time('4714-11-24 00:00 BC', 'Asia/Seoul');
+SELECT concert.local_time('294276-12-31 23:00Z', 'Asia/Seoul');
+SELECT concert.local_time('4714-11-24 00:00Z BC', 'America/New_York');
+SELECT concert.local_time('294276-12-31 23:00Z', 'America/New_York'), concert.from_local_time('4714-11-24 08:30 BC', 'Asia/Seoul');

@@ -84,6 +84,12 @@ SELECT pg_temp.attempt(format('SELECT concert.emit(%L, %L, %L, %L, %L)', 't', 'k
 FROM (VALUES (NULL), ('[]'), ('"x"'), ('{"n": 1}'), ('{"n": null}'), ('{"n": {"a": "b"}}'), ('{"N": "x"}'), ('{"": "x"}'),
              ('{"a": "x", "b-2": "", "c_3": "é"}')) AS bad (headers);
 SELECT concert.emit('t', 'k', 'a.b', '{}', '{"n": []}');
+-- concert's own events are nobody else's to emit, not even a superuser's: its topics and its types
+SELECT pg_temp.attempt(format('SELECT concert.emit(%L, %L, %L, %L)', topic, 'k', type, '{}')) AS refused
+FROM (VALUES ('concert.reservation', 'a.b'), ('concert.point', 'point.charged'), ('concert.notification.dlq', 'a.b'), ('concert.', 'a.b'),
+             ('concert.notification', 'reservation.confirmed'), ('test.order', 'payment.captured'), ('t', 'point.charged'),
+             ('t', 'admission'), ('t', 'seat.'), ('t', 'ticket.issued.again'),
+             ('concert.notification', 'reservations.told'), ('concerts', 'my.reservation'), ('concert', 'pay.ment')) AS foreign_event (topic, type);
 -- the size is that of the text, not of the jsonb: here a few bytes are 100,000 digits
 SET concert.max_event_bytes = '2kB';
 SELECT pg_temp.attempt(format('SELECT concert.emit(%L, %L, %L, %L, %L)', 't', 'k', 'a.b', payload, headers)) AS refused

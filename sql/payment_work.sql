@@ -40,9 +40,12 @@ $$;
 
 -- begun: claimed once, then again when the lease is over, with the same id; later and later
 SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', 900) \gset
-SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'ann', :'acquirer') \gset
-SELECT kind, payment_id = :'payment' AS this, refund_id, provider_ref, amount, currency, booking_id = :'booking' AS of_it, attempt
-FROM concert.payment_work(1000, 30) WHERE provider = :'acquirer';
+SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'ann', :'acquirer', correlation_id => 'the call') \gset
+-- by nobody who asks another provider
+SELECT count(*) FROM concert.payment_work(1000, 30, 'another');
+SELECT kind, payment_id = :'payment' AS this, refund_id, provider_ref, amount, currency, booking_id = :'booking' AS of_it, attempt,
+       correlation_id
+FROM concert.payment_work(1000, 30, :'acquirer');
 SELECT pg_temp.work() AS nothing;
 SELECT pg_temp.lease_over(), pg_temp.work(), pg_temp.comes_again() AS in_tens_of_seconds;
 SELECT pg_temp.lease_over(), pg_temp.work(), pg_temp.comes_again();

@@ -95,6 +95,40 @@ SELECT concert.purge(), concert.purge() AS again;
 SELECT count(*) AS concerts FROM concert.concert WHERE id = :'gala';
 SELECT count(*) AS violations FROM concert.check_integrity();
 
+-- what an app's rows refer to stays, a booking as a whole, and is counted; the rest goes, and these once nothing refers to them
+SELECT concert.create_concert('Summer Gala') AS summer \gset
+SELECT concert.create_concert_date(:'summer', '2999-07-01') AS july \gset
+SELECT concert.create_section(:'july', 'Stalls', 5) AS stalls, concert.create_section(:'july', 'Balcony', 5) AS balcony \gset
+SELECT concert.add_seats(:'july', :'stalls', 1, ARRAY[1,2,3,4,5]);
+SELECT booking_id AS first FROM concert.reserve(:'july', ARRAY(SELECT seat_id FROM concert.seat_map(:'july') WHERE col IN (1, 2)), :'ann') \gset
+SELECT booking_id AS second FROM concert.reserve(:'july', ARRAY(SELECT seat_id FROM concert.seat_map(:'july') WHERE col = 3), :'ann') \gset
+SELECT (concert.cancel(booking, :'ann')).ok FROM unnest(ARRAY[:'first', :'second']::uuid[]) AS booking;
+CREATE SCHEMA regress_app;
+CREATE TABLE regress_app."Order" ("of" uuid REFERENCES concert.reservation ON DELETE RESTRICT, note uuid REFERENCES concert.reservation ON DELETE CASCADE);
+CREATE TABLE regress_app.chair (seat_id uuid, concert_date_id uuid,
+                                FOREIGN KEY (concert_date_id, seat_id) REFERENCES concert.seat (concert_date_id, id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE regress_app.part (section_id uuid REFERENCES concert.section) PARTITION BY HASH (section_id);
+CREATE TABLE regress_app.only_part PARTITION OF regress_app.part FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+INSERT INTO regress_app."Order" SELECT max(id::text)::uuid FROM concert.reservation WHERE booking_id = :'first';
+INSERT INTO regress_app."Order" (note) SELECT id FROM concert.reservation WHERE booking_id = :'second';
+INSERT INTO regress_app.chair SELECT id, concert_date_id FROM concert.seat WHERE concert_date_id = :'july' AND col = 4;
+INSERT INTO regress_app.part VALUES (:'balcony');
+SELECT count(concert.soft_delete('seat', seat_id)) FROM concert.seat_map(:'july');
+SELECT concert.soft_delete('section', :'stalls'), concert.soft_delete('section', :'balcony');
+SELECT pg_temp.age(:'summer');
+SELECT concert.purge(), concert.purge() AS again;
+SELECT * FROM pg_temp.kept(:'july');
+SELECT count("of") AS orders, count(note) AS notes FROM regress_app."Order";
+DELETE FROM regress_app."Order";
+SELECT concert.purge();
+SELECT * FROM pg_temp.kept(:'july');
+DROP TABLE regress_app.chair;
+TRUNCATE regress_app.part;
+SELECT concert.purge(), concert.purge() AS again;
+SELECT * FROM pg_temp.kept(:'july');
+SELECT count(*) AS violations FROM concert.check_integrity();
+DROP SCHEMA regress_app CASCADE;
+
 \set VERBOSITY terse
 -- a trigger of somebody's own that runs meanwhile removes nothing else
 SELECT concert.create_section(:'date', 'Balcony', 5) AS balcony \gset

@@ -206,6 +206,13 @@ SELECT ok, reason, payment_id FROM concert.refund_failed(:'nobody', 'none', 'm')
 SELECT ok, reason FROM concert.payment_begin(:'nobody', :'ann', :'acquirer');
 SELECT ok, reason FROM concert.payment_begin(:'booking', :'bob', :'acquirer');
 SELECT ok, reason FROM concert.payment_begin(:'booking', :'ann', :'acquirer');
+-- another provider's payment and refund; his own
+SELECT ok, reason FROM concert.payment_captured(:'p1', 100, 'PTS', NULL, 'm9', provider => 'another');
+SELECT ok, reason FROM concert.payment_authorized(:'p1', NULL, 'm9', provider => 'another');
+SELECT ok, reason FROM concert.payment_failed(:'p1', 'none', 'm9', provider => 'another');
+SELECT ok, reason FROM concert.refund_settled((SELECT id FROM concert.refund WHERE payment_id = :'p1'), NULL, 'm9', provider => 'another');
+SELECT ok, reason FROM concert.refund_failed((SELECT id FROM concert.refund WHERE payment_id = :'p1'), 'none', 'm9', provider => 'another');
+SELECT ok, status FROM concert.payment_authorized(:'p1', NULL, 'm9', provider => :'acquirer');
 -- a payment by points hears no provider
 SELECT id AS points FROM concert.payment WHERE method = 'points' AND user_id = :'ann' LIMIT 1 \gset
 SELECT ok, reason FROM concert.payment_captured(:'points', 100, 'PTS', NULL, 'm');
@@ -233,6 +240,7 @@ SELECT ok FROM concert.payment_authorized(NULL, NULL, 'm');
 SELECT ok FROM concert.payment_authorized(:'payment', NULL, NULL);
 SELECT ok FROM concert.payment_authorized(:'payment', '', 'm');
 SELECT ok FROM concert.payment_authorized(:'payment', NULL, repeat('x', 201));
+SELECT ok FROM concert.payment_authorized(:'payment', NULL, 'm', provider => '');
 SELECT ok FROM concert.payment_captured(NULL, 100, 'PTS', NULL, 'm');
 SELECT ok FROM concert.payment_captured(:'payment', NULL, 'PTS', NULL, 'm');
 SELECT ok FROM concert.payment_captured(:'payment', 0, 'PTS', NULL, 'm');

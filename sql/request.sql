@@ -104,3 +104,12 @@ SELECT concert.request_rotate() AS emptied, concert.request_rotate() AS emptied_
 SELECT count(*) AS kept FROM pg_temp.marks;
 SELECT r::text = :'first' AS same
 FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r;
+
+-- the answer is the same after the bound on seats was lowered; a new request is held to it
+SET concert.max_seats_per_booking = 1;
+SELECT r::text = :'first' AS same
+FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r;
+\set VERBOSITY sqlstate
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key of two');
+SELECT ok FROM concert.reserve_best(:'date', 2, :'ann', idempotency_key => 'key of two');
+RESET concert.max_seats_per_booking;

@@ -144,3 +144,23 @@ SELECT concert.balance(:'ann');
 SELECT concert.uuid7();
 RESET ROLE;
 DROP ROLE regress_concert_stranger;
+
+-- a function whose owner is not the tables' reads no more than that owner may, whichever way it goes
+CREATE ROLE regress_teller;
+GRANT USAGE ON SCHEMA concert TO regress_teller;
+\set ask 'SELECT reason FROM concert.reserve(' :'date' ', ARRAY[' :'nobody' ']::uuid[], ' :'ann' ');'
+:ask
+ALTER FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) OWNER TO regress_teller;
+:ask
+GRANT SELECT ON concert.concert_date, concert.section, concert.seat, concert.reservation TO regress_teller;
+:ask
+REVOKE SELECT ON concert.reservation FROM regress_teller;
+:ask
+GRANT pg_read_all_data TO regress_teller;
+:ask
+REVOKE pg_read_all_data FROM regress_teller;
+:ask
+ALTER FUNCTION concert.reserve(uuid, uuid[], uuid, integer, text, bigint, text, text, text[]) OWNER TO CURRENT_USER;
+:ask
+DROP OWNED BY regress_teller;
+DROP ROLE regress_teller;

@@ -64,7 +64,10 @@ sub hall_is_sound
 SELECT (SELECT count(*) FROM (SELECT FROM concert.reservation WHERE status IN ('pending', 'confirmed')
 							  GROUP BY seat_id HAVING count(*) > 1) AS twice),
 	   (SELECT coalesce(sum(price), 0) FROM concert.reservation WHERE status = 'confirmed')
-	   - (SELECT coalesce(sum(amount), 0) FROM concert.transfer WHERE kind = 'payment')
+	   - (SELECT coalesce(sum(CASE WHEN t.kind = 'payment' THEN t.amount ELSE -t.amount END), 0)
+		  FROM concert.transfer AS t JOIN concert.account AS a
+			   ON a.id = CASE WHEN t.kind = 'payment' THEN t.credit_account_id ELSE t.debit_account_id END
+		  WHERE t.kind IN ('payment', 'refund', 'fee') AND a.kind = 'revenue')
 END
 	return;
 }

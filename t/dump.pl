@@ -34,6 +34,8 @@ SELECT (concert.transfer_post(p.transfer_id, 4)).ok FROM concert.account AS w, c
 	concert.transfer_pending(w.id, fees.id, 10, 600) AS p WHERE w.owner_id = fan(5) AND fees.name = 'fees';
 SELECT p.ok FROM concert.account AS w, concert.account AS fees, concert.transfer_pending(w.id, fees.id, 7, 600) AS p
 WHERE w.owner_id = fan(5) AND fees.name = 'fees';
+SELECT c.ok FROM hall, concert.reserve(date, seats(8), fan(6)) AS r, concert.payment_begin(r.booking_id, fan(6), 'acquirer', 10) AS b,
+	concert.payment_captured(b.payment_id, 1, 'PTS', NULL, 'too little') AS c;
 SELECT concert.lease_places(date, 1000) FROM hall;
 SELECT concert.record_admission(date, 1, 10, 7) FROM hall;
 DO $$

@@ -124,8 +124,8 @@ foreach my $direct (qw(on off))
 	is($node->safe_psql('postgres', $set . sprintf($prepare, '11, 12', 11, 'kept')), 't', "prepared, direct access $direct");
 	is($node->safe_psql('postgres', $set . sprintf($prepare, '13', 12, 'dropped')), 't', 'and another');
 	is($node->safe_psql('postgres', $set . sprintf($ask, '12, 13')), 'f|busy', 'its seats are busy');
-	my $change = $node->psql('postgres', "SET lock_timeout = '100ms'; UPDATE concert.seat SET id = concert.uuid7() FROM seat WHERE seat.n = 11 AND concert.seat.id = seat.id");
-	isnt($change, 0, 'and keep their ids');
+	my ($status, $out, $change) = $node->psql('postgres', "SET lock_timeout = '100ms'; UPDATE concert.seat AS s SET id = concert.uuid7() FROM seat WHERE seat.n = 11 AND s.id = seat.id");
+	like($change, qr/canceling statement due to lock timeout/, 'and keep their ids');
 	$node->restart;
 	is($node->safe_psql('postgres', $set . sprintf($ask, '11, 13')), 'f|busy', 'after a restart too');
 	$node->safe_psql('postgres', "ROLLBACK PREPARED 'dropped'");
@@ -142,6 +142,22 @@ END
 is($node->safe_psql('postgres', <<'END'), '4|4', 'the prepared sales that were committed have their events, in whichever lane');
 SELECT count(*), count(DISTINCT id) FROM concert.outbox_event WHERE payload->>'user_id' = fan(11)::text AND type <> 'point.charged'
 END
+# Choosing the true best among very many ways, which would take hours, ends when it is told to.
+$node->safe_psql('postgres', <<'END');
+CREATE TABLE vast AS SELECT concert.create_concert_date(concert.create_concert('Vast'), now() + interval '1 year', seats_per_user_max => 1000) AS date;
+SELECT count(concert.add_seats(date, section, n, ARRAY(SELECT generate_series(1, 999)), accessible => ARRAY[1]))
+FROM (SELECT date, concert.create_section(date, 'Vast', 100) AS section FROM vast) AS s, generate_series(1, 51) AS n;
+END
+$node->append_conf('postgresql.conf', 'concert.max_seats_per_booking = 1000');
+$node->restart;
+foreach my $direct (qw(on off))
+{
+	my ($status, $out, $err) = $node->psql('postgres',
+		"SET concert.direct_access = $direct; SET statement_timeout = '3s';
+		SELECT r.* FROM vast, concert.reserve_best(date, 1000, fan(1), policy => 'strict') AS r",
+		timeout => $PostgreSQL::Test::Utils::timeout_default);
+	like($err, qr/canceling statement due to statement timeout/, "choosing ends at its timeout, direct access $direct");
+}
 hall_is_sound($node, 'in the end');
 
 $node->stop;

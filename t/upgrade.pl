@@ -71,7 +71,7 @@ SELECT n, m.state, m.price FROM hall, concert.seat_map(date) AS m JOIN seat ON i
 SELECT n, concert.balance(fan(n)) FROM generate_series(1, 6) AS n;
 SELECT status, count(*) FROM concert.reservation GROUP BY status ORDER BY status;
 SELECT count(*), sum(amount) FROM concert.transfer;
-SELECT name, value FROM concert.lag() WHERE name <> 'transfers_lapsed' ORDER BY name;
+SELECT name, value FROM concert.lag() WHERE name NOT IN ('transfers_lapsed', 'payments_open', 'refunds_due') ORDER BY name;
 SELECT lane, id FROM concert.outbox_unacked ORDER BY lane, id;
 END
 
@@ -133,6 +133,8 @@ SELECT action, count(*) = 2 FROM (SELECT DISTINCT booking_id FROM concert.reserv
 	concert.history_of_booking(b.booking_id) GROUP BY action ORDER BY min(at), action DESC
 END
 
+$node->safe_psql('postgres', q{CREATE FUNCTION lapse(booking uuid) RETURNS void LANGUAGE sql AS $$
+UPDATE concert.reservation SET expires_at = clock_timestamp() WHERE booking_id = booking $$});
 # The sale goes on: an old pending is paid, a lapsed one's seat is taken.
 is($node->safe_psql('postgres', <<'END'), "t|\nt|\nf|blocked", 'old pendings are paid and retaken, blocks hold');
 SELECT p.ok, p.reason FROM concert.reservation AS r, concert.pay(r.booking_id, fan(2)) AS p WHERE r.user_id = fan(2) AND r.status = 'pending';
@@ -144,6 +146,19 @@ SELECT t.ok, t.reason FROM concert.transfer AS old, concert.reverse(old.id) AS t
 SELECT p.ok FROM concert.account AS a, concert.transfer_pending(a.id, (SELECT id FROM concert.account WHERE kind = 'revenue'), 10, 60) AS p
 WHERE a.owner_id = fan(18);
 SELECT ok FROM concert.charge_points(fan(19), 5, 'PTS', 'hall', 'after');
+END
+# Payments of before are refunded; what was pending before the update is paid by a provider, also late.
+is($node->safe_psql('postgres', <<'END'), "t|100\nt|100\n200|200|refunded|1000", 'a payment of before is whole, and goes back');
+SELECT r.ok, r.amount FROM (SELECT DISTINCT booking_id FROM concert.reservation WHERE user_id = fan(1)) AS b, concert.refund(b.booking_id, fan(1), seats(1)) AS r;
+SELECT r.ok, r.amount FROM (SELECT DISTINCT booking_id FROM concert.reservation WHERE user_id = fan(1)) AS b, concert.refund(b.booking_id, fan(1)) AS r;
+SELECT captured, refunded, status, concert.balance(fan(1)) FROM concert.payment WHERE user_id = fan(1);
+END
+is($node->safe_psql('postgres', <<'END'), "t|captured|confirmed", 'a booking that lapsed before is taken again for money that comes late');
+SELECT c.ok, c.status, c.booking_status
+FROM hall CROSS JOIN LATERAL concert.reserve(date, seats(60), fan(8), 900) AS r
+CROSS JOIN LATERAL concert.payment_begin(r.booking_id, fan(8), 'acquirer') AS b
+CROSS JOIN LATERAL (SELECT lapse(r.booking_id)) AS l
+CROSS JOIN LATERAL concert.payment_captured(b.payment_id, 100, 'PTS', NULL, 'm1') AS c;
 END
 hall_is_sound($node, 'in the end');
 

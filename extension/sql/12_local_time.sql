@@ -6,7 +6,8 @@
 -- A time that the clocks skip in spring is taken by the offset from before, so it comes out later by
 -- what is skipped (02:30 is 03:30); of one that they show twice in autumn it is the second. Whoever means
 -- the first writes it with its offset, as timestamptz.
--- Writes nothing, locks nothing. Errors: 22004 NULL, 22023 an unknown zone or an infinite time.
+-- Writes nothing, locks nothing. Errors: 22004 NULL, 22008 a result beyond the years that a timestamp has,
+-- 22023 an unknown zone or an infinite time.
 -- Example: SELECT concert.create_concert_date(:concert, concert.from_local_time('2027-12-24 20:00', 'Europe/Oslo'), 'Europe/Oslo');
 CREATE FUNCTION concert.from_local_time(wall_clock timestamp, time_zone text) RETURNS timestamptz
     LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
@@ -16,7 +17,8 @@ REVOKE ALL ON FUNCTION concert.from_local_time(timestamp, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.from_local_time(timestamp, text) TO concert_reader;
 
 -- local_time(at, time_zone) returns what the clocks of the zone show at an instant.
--- Writes nothing, locks nothing. Errors: 22004 NULL, 22023 an unknown zone or an infinite time.
+-- Writes nothing, locks nothing. Errors: 22004 NULL, 22008 a result beyond the years that a timestamp has,
+-- 22023 an unknown zone or an infinite time.
 -- Example: SELECT concert.local_time(now(), 'Europe/Oslo');
 CREATE FUNCTION concert.local_time(at timestamptz, time_zone text) RETURNS timestamp
     LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER

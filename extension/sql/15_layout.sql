@@ -23,10 +23,10 @@ GRANT EXECUTE ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) TO concert_a
 -- export_layout(concert_date_id) returns the live sections and seats of a date as a layout of our own
 -- form: into an empty date it imports the same sections, grid, labels, prices, focal points and
 -- accessible seats. House blocks, concessions and reservations are no part of it.
--- Reads only, the latest that is committed. Errors: TK001 unknown date, 22004 NULL.
+-- Reads only. Errors: TK001 unknown date, 22004 NULL.
 -- Example: SELECT jsonb_pretty(concert.export_layout(:date));
 CREATE FUNCTION concert.export_layout(concert_date_id uuid) RETURNS jsonb
-    LANGUAGE c VOLATILE SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_export_layout';
 COMMENT ON FUNCTION concert.export_layout(uuid) IS 'a date''s sections and seats as a layout';
 REVOKE ALL ON FUNCTION concert.export_layout(uuid) FROM PUBLIC;

@@ -93,11 +93,11 @@ GRANT EXECUTE ON FUNCTION concert.extend(uuid, uuid, integer, text) TO concert_a
 
 -- cancel(booking_id, user_id) gives a pending booking back, as a whole or the seat_ids that are named,
 -- all of these or none; its seats are free at once. What is left stays one booking, to be paid, extended
--- or cancelled. A paid one is refused: already_paid.
+-- or cancelled. A paid one is refused: already_paid (refund()). With the last seat go points that a payment set aside.
 -- ok: seats lists what was given back, as reserve() does. Refused for its seats: those that are not the
 -- booking's (unknown) and those that were given back before (already_resolved); else seats is empty.
--- Writes reservation, history, the outbox (reservation.cancelled, with these seats), request_N with a key.
--- Locks request key, booking (both waiting), the outbox key.
+-- Writes reservation, history, pending_resolution, account_balance, the outbox (reservation.cancelled, with these seats), request_N with a key.
+-- Locks request key, booking, accounts of such points (all waiting), the outbox key.
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved.
 -- Errors: 22004 NULL, 22023 no seats or a bad key, TK002, TK003 more than 1000 seats, TK004 a seat named
 -- twice. Example: SELECT * FROM concert.cancel(:booking, :user);
@@ -126,8 +126,10 @@ GRANT EXECUTE ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uui
 
 -- expire(max_rows) retires pending reservations whose time is over, oldest first, whole bookings
 -- together, and returns how many. Correctness never waits for it: an expired pending counts as free
--- everywhere; this makes its event timely. Bookings that somebody is at work on are left for the next call.
--- Writes reservation, history, the outbox (reservation.expired). Locks bookings (without waiting), outbox keys.
+-- everywhere; this makes its event timely, and lets go of points that a payment set aside beside it. Bookings that
+-- somebody is at work on are left for the next call.
+-- Writes reservation, history, pending_resolution, account_balance, the outbox (reservation.expired). Locks bookings (without
+-- waiting), accounts of such points, outbox keys.
 -- Errors: 22004 NULL, 22023 max_rows out of 1..10000; fewer are taken
 -- where the shared lock table is small.
 -- Example: SELECT concert.expire();

@@ -258,7 +258,8 @@ GRANT EXECUTE ON FUNCTION concert.balance(uuid, text) TO concert_reader;
 -- pay(booking_id, user_id) pays a pending booking from the user's wallet and confirms every
 -- reservation of it: debit the wallet, credit the concert's revenue, one commit.
 -- Writes payment, transfer, account_balance, reservation, history, the outbox (reservation.confirmed,
--- payment.captured), request_N with a key. Locks request key, booking, wallet (all
+-- payment.captured), request_N with a key. A payment by a provider that is open goes on: what it captures then is
+-- refunded. Locks request key, booking, wallet (all
 -- waiting), the concert's revenue (shared with every other sale), the outbox key.
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved (cancelled),
 -- insufficient_funds (amount and currency say what it costs), wrong_currency (a wallet, but of another

@@ -139,7 +139,7 @@ GRANT EXECUTE ON FUNCTION concert.transfer_pending(uuid, uuid, bigint, integer, 
 -- rest returns. Writes transfer, pending_resolution, account_balance, request_N with a key. Locks
 -- request key, accounts in id order, the pending transfer.
 -- Refusals: unknown, already_resolved, expired, insufficient_funds (more than was set aside), frozen.
--- Errors: 22004 NULL, 22023 a bad amount, 40001, TK002.
+-- Errors: 22004 NULL, 22023 a bad amount, or one that a payment set aside, 40001, TK002.
 -- Example: SELECT * FROM concert.transfer_post(:pending, 700);
 CREATE FUNCTION concert.transfer_post(transfer_id uuid, amount bigint DEFAULT NULL,
     idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
@@ -153,7 +153,7 @@ GRANT EXECUTE ON FUNCTION concert.transfer_post(uuid, bigint, text, text) TO con
 
 -- transfer_void(transfer_id, ...) lets go of what a pending transfer set aside. Writes
 -- pending_resolution, account_balance, request_N with a key. Locks as transfer_post().
--- Refusals: unknown, already_resolved, expired. Errors: 22004 NULL, 40001, TK002.
+-- Refusals: unknown, already_resolved, expired. Errors: 22004 NULL, 22023 one that a payment set aside, 40001, TK002.
 -- Example: SELECT * FROM concert.transfer_void(:pending);
 CREATE FUNCTION concert.transfer_void(transfer_id uuid,
     idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)

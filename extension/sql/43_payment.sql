@@ -119,18 +119,19 @@ GRANT EXECUTE ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, 
 -- payment_authorized(payment_id, provider_ref, message_id, ...) takes a provider's message that a payment is
 -- authorized. A message_id is good once for a payment and a kind of message: the same again changes nothing, and
 -- is answered with how the payment stands now; so is one that comes too late to change anything.
+-- provider, where it is given, is who sent it: another's payment is unknown to him.
 -- Writes payment, payment_act, the outbox (payment.authorized). Locks the booking, the outbox key.
 -- Refusals: unknown. Errors: 22004 NULL payment or message, 22023 a bad text.
 -- Example: SELECT * FROM concert.payment_authorized(:payment, 'auth-17', 'message-1');
 CREATE FUNCTION concert.payment_authorized(payment_id uuid, provider_ref text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_authorized';
-COMMENT ON FUNCTION concert.payment_authorized(uuid, text, text, text)
+COMMENT ON FUNCTION concert.payment_authorized(uuid, text, text, text, text)
     IS 'takes a provider''s message: authorized';
-REVOKE ALL ON FUNCTION concert.payment_authorized(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_authorized(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text, text) TO concert_sidecar;
 
 -- payment_captured(payment_id, amount, currency, provider_ref, message_id, ...) takes a provider's message that it
 -- has the money. A pending booking is confirmed by it, and the points are moved. Of a booking whose time is over
@@ -148,14 +149,14 @@ GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text) TO 
 -- Errors: 22004 NULL but for provider_ref, 22023 a bad amount, currency or text.
 -- Example: SELECT * FROM concert.payment_captured(:payment, 11000, 'KRW', 'cap-17', 'message-2');
 CREATE FUNCTION concert.payment_captured(payment_id uuid, amount bigint, currency text, provider_ref text,
-    message_id text, correlation_id text DEFAULT NULL)
+    message_id text, correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_captured';
-COMMENT ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text)
+COMMENT ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text)
     IS 'takes a provider''s message: captured; confirms the booking, or refunds by itself';
-REVOKE ALL ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text) TO concert_sidecar;
 
 -- payment_failed(payment_id, cause, message_id, ...) takes a provider's message that it will not pay. The points of
 -- a split are let go at once; the booking stays pending for another payment. A capture that comes after all is taken as late money.
@@ -164,14 +165,14 @@ GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, tex
 -- Errors: 22004 NULL, 22023 a bad text.
 -- Example: SELECT * FROM concert.payment_failed(:payment, 'card declined', 'message-3');
 CREATE FUNCTION concert.payment_failed(payment_id uuid, cause text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_payment_failed';
-COMMENT ON FUNCTION concert.payment_failed(uuid, text, text, text)
+COMMENT ON FUNCTION concert.payment_failed(uuid, text, text, text, text)
     IS 'takes a provider''s message: failed';
-REVOKE ALL ON FUNCTION concert.payment_failed(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.payment_failed(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.payment_failed(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_failed(uuid, text, text, text, text) TO concert_sidecar;
 
 -- refund(booking_id, user_id, seat_ids, fee, cause, ...) cancels a paid booking, or the seats of it that are named,
 -- all of these or none: the seats are free at once, their tickets void, and what they cost goes back, less the fee,
@@ -216,33 +217,33 @@ GRANT EXECUTE ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text)
 -- Refusals: unknown, frozen (the provider's own accounts; the message may come again). Errors: 22004 NULL but for provider_ref, 22023 a bad text.
 -- Example: SELECT * FROM concert.refund_settled(:refund, 'ref-17', 'message-4');
 CREATE FUNCTION concert.refund_settled(refund_id uuid, provider_ref text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_refund_settled';
-COMMENT ON FUNCTION concert.refund_settled(uuid, text, text, text)
+COMMENT ON FUNCTION concert.refund_settled(uuid, text, text, text, text)
     IS 'takes a provider''s message: the refund is done';
-REVOKE ALL ON FUNCTION concert.refund_settled(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.refund_settled(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.refund_settled(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_settled(uuid, text, text, text, text) TO concert_sidecar;
 
 -- refund_failed(refund_id, cause, message_id, ...) takes a provider's message that a refund could not be done: it stays
 -- due, and payment_work() asks for it again, after a time that grows with every attempt, up to an hour.
 -- Writes refund, payment_act. Locks the booking. Refusals: unknown. Errors: 22004 NULL, 22023 a bad text.
 -- Example: SELECT * FROM concert.refund_failed(:refund, 'try again later', 'message-5');
 CREATE FUNCTION concert.refund_failed(refund_id uuid, cause text, message_id text,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
     RETURNS concert.payment_change_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_refund_failed';
-COMMENT ON FUNCTION concert.refund_failed(uuid, text, text, text)
+COMMENT ON FUNCTION concert.refund_failed(uuid, text, text, text, text)
     IS 'takes a provider''s message: the refund failed, and will be asked for again';
-REVOKE ALL ON FUNCTION concert.refund_failed(uuid, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.refund_failed(uuid, text, text, text) TO concert_sidecar;
+REVOKE ALL ON FUNCTION concert.refund_failed(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_failed(uuid, text, text, text, text) TO concert_sidecar;
 
--- payment_work(max_rows, lease_seconds, only_provider) claims what providers (or only this one) are to be asked now, and says it: 'refund' a refund that is due
+-- payment_work(max_rows, lease_seconds, only_provider) claims what providers (NULL: whichever) are to be asked now, and says it: 'refund' a refund that is due
 -- (the idempotency key is its id), 'payment' a payment that has begun (the key is its id), 'ask' how a payment stands that is authorized,
 -- or of which nothing was heard for five attempts or whose booking can no longer be paid. amount is the payment's or the refund's,
--- correlation_id that of its beginning. What
+-- correlation_id that of the call or message by which it began. What
 -- was claimed comes again if no message came, after lease_seconds times two to the attempts so far, up to an hour. Payments that have begun and
 -- of which nothing was heard for a day, though their booking can no longer be paid, end as failed here; at once if no provider was ever asked;
 -- authorized ones after thirty days.

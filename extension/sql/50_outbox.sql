@@ -210,8 +210,10 @@ COMMENT ON TYPE concert.outbox_open_answer IS 'the answer of outbox_open(): the 
 -- waits for an open transaction that has emitted for the same key.
 -- topic and type are names such as order.paid, key has 1 to 200 characters, payload is a JSON object,
 -- headers a JSON object of strings; payload and headers together are at most concert.max_event_bytes.
+-- concert's own events nobody else can emit: of the topics concert.* only concert.notification is open, and no
+-- type may begin with the word admission, payment, point, reservation, seat or ticket.
 -- Writes outbox_event_N. Locks (topic, key), waiting: the last in the lock order.
--- Errors: 22004 NULL, TK009 an event that could not be published.
+-- Errors: 22004 NULL, TK009 an event that could not be published, or that is concert's own.
 -- Example: SELECT concert.emit('concert.notification', 'user 17', 'mail.wanted', '{"to": "a@b.c"}');
 CREATE FUNCTION concert.emit(topic text, key text, type text, payload jsonb, headers jsonb DEFAULT '{}')
     RETURNS uuid

@@ -30,14 +30,17 @@ GRANT SELECT ON concert.live_concert, concert.live_concert_date, concert.live_se
 -- concert.retention_days allows) and returns how many rows went; call it until it returns 0. Ended
 -- reservations go by whole bookings with their history, then deleted seats without reservations, then
 -- concessions, sections, dates and concerts without anything on them; a date takes its house history, place leases
--- and admission batches along. Money stays, and so does what was paid for. Everything else that is
+-- and admission batches along. Money stays, and so does what was paid for, and what a row of an app's own table
+-- refers to by a key without ON DELETE action: a WARNING counts these rows, and they go once nothing refers to
+-- them. Everything else that is
 -- DELETE or TRUNCATE is refused (TK005, TK006), for every role.
 -- Writes reservation, history, seat, concession, section, place_lease, admission_batch, concert_date,
 -- concert. Locks
 -- the bookings and seats that go, without waiting: what somebody is at work on stays for the next call.
 -- At most max_rows go, where the shared lock table is small fewer, and a last booking as a whole; the
 -- history of a booking is not counted.
--- Errors: 22004 NULL max_rows, 22023 max_rows out of 1..10000, or a time within the retention.
+-- Errors: 22004 NULL max_rows, 22023 max_rows out of 1..10000, or a time within the retention, 23503 a key of a
+-- table that the function's owner may not read forbids it.
 -- Example: SELECT concert.purge();
 CREATE FUNCTION concert.purge(before timestamptz DEFAULT NULL, max_rows integer DEFAULT 1000)
     RETURNS integer

@@ -256,7 +256,7 @@ REVOKE ALL ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.import_layout(uuid, jsonb, jsonb) TO concert_admin;
 
 CREATE FUNCTION concert.export_layout(concert_date_id uuid) RETURNS jsonb
-    LANGUAGE c VOLATILE SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_export_layout';
 COMMENT ON FUNCTION concert.export_layout(uuid) IS 'a date''s sections and seats as a layout';
 REVOKE ALL ON FUNCTION concert.export_layout(uuid) FROM PUBLIC;
@@ -495,9 +495,9 @@ ALTER TABLE concert.transfer
         REFERENCES concert.transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
     ADD CONSTRAINT transfer_pending_fkey FOREIGN KEY (pending_id)
         REFERENCES concert.pending_transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
-    ADD CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment', 'transfer', 'posting', 'reversal')),
-    ADD CONSTRAINT transfer_cause CHECK ((kind = 'payment') = (payment_id IS NOT NULL)
-        AND (kind = 'posting') = (pending_id IS NOT NULL)
+    ADD CONSTRAINT transfer_kind CHECK (kind IN ('charge', 'payment', 'transfer', 'posting', 'reversal', 'refund', 'fee')),
+    ADD CONSTRAINT transfer_cause CHECK ((kind IN ('payment', 'refund', 'fee')) = (payment_id IS NOT NULL)
+        AND (CASE kind WHEN 'posting' THEN pending_id IS NOT NULL ELSE pending_id IS NULL OR kind = 'payment' END)
         AND (kind = 'reversal') = (reverses_id IS NOT NULL)
         AND (kind <> 'charge' OR external_ref IS NOT NULL)
         AND (external_ref IS NULL OR kind IN ('charge', 'transfer')));
@@ -553,6 +553,37 @@ CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.pending_resolution
     FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.account_checkpoint
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete();
+
+-- A payment of before is by points, and all of it was captured at once.
+ALTER TABLE concert.payment
+    DROP CONSTRAINT payment_method,
+    DROP CONSTRAINT payment_status,
+    ADD COLUMN captured bigint NOT NULL DEFAULT 0,
+    ADD COLUMN captured_currency text,
+    ADD COLUMN refunded bigint NOT NULL DEFAULT 0,
+    ADD COLUMN fee bigint NOT NULL DEFAULT 0,
+    ADD COLUMN provider text,
+    ADD COLUMN provider_ref text,
+    ADD COLUMN points bigint NOT NULL DEFAULT 0,
+    ADD COLUMN pending_id uuid,
+    ADD COLUMN attempts integer NOT NULL DEFAULT 0,
+    ADD COLUMN next_attempt_at timestamptz;
+ALTER TABLE concert.payment DISABLE TRIGGER USER;
+UPDATE concert.payment SET captured = amount;
+ALTER TABLE concert.payment ENABLE TRIGGER USER;
+ALTER TABLE concert.payment
+    ADD CONSTRAINT payment_method CHECK (method IN ('points', 'provider')),
+    ADD CONSTRAINT payment_status CHECK (status IN ('begun', 'authorized', 'captured', 'refunded', 'failed')
+        AND (method <> 'points' OR status IN ('captured', 'refunded'))),
+    ADD CONSTRAINT payment_captured CHECK (captured >= 0 AND (captured = 0 OR status IN ('captured', 'refunded'))),
+    ADD CONSTRAINT payment_left CHECK (refunded >= 0 AND fee >= 0 AND refunded <= captured - fee),
+    ADD CONSTRAINT payment_provider CHECK ((method = 'provider') = (provider IS NOT NULL)),
+    ADD CONSTRAINT payment_points CHECK (points >= 0 AND (points > 0) = (pending_id IS NOT NULL)),
+    ADD CONSTRAINT payment_due CHECK (next_attempt_at IS NULL OR status IN ('begun', 'authorized'));
+CREATE UNIQUE INDEX payment_open ON concert.payment (booking_id) WHERE status IN ('begun', 'authorized');
+CREATE UNIQUE INDEX payment_pending ON concert.payment (pending_id) WHERE pending_id IS NOT NULL;
+CREATE INDEX payment_due ON concert.payment (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+COMMENT ON TABLE concert.payment IS 'money for one booking: amount is what was asked for, captured what came, of which refunded has been decided to go back and fee is kept; points is what was set aside beside it';
 
 CREATE OR REPLACE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.payment
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('Correct it by a new transfer.');
@@ -1134,6 +1165,209 @@ COMMENT ON FUNCTION concert.conversion(uuid, timestamptz) IS 'what became of the
 REVOKE ALL ON FUNCTION concert.conversion(uuid, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.conversion(uuid, timestamptz) TO concert_admin;
 
+-- Payments by a provider.
+CREATE TABLE concert.refund (
+    id                  uuid        NOT NULL DEFAULT concert.uuid7(),
+    payment_id          uuid        NOT NULL,
+    booking_id          uuid        NOT NULL,
+    kind                text        NOT NULL,
+    status              text        NOT NULL,
+    amount              bigint      NOT NULL,
+    currency            text        NOT NULL,
+    cause               text        NOT NULL,
+    transfer_id         uuid        NOT NULL,
+    settled_transfer_id uuid,
+    provider_ref        text,
+    attempts            integer     NOT NULL DEFAULT 0,
+    next_attempt_at     timestamptz,
+    created_at          timestamptz NOT NULL,
+    settled_at          timestamptz,
+    CONSTRAINT refund_pkey PRIMARY KEY (id),
+    CONSTRAINT refund_payment_fkey FOREIGN KEY (payment_id)
+        REFERENCES concert.payment (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT refund_transfer_fkey FOREIGN KEY (transfer_id)
+        REFERENCES concert.transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT refund_settled_transfer_fkey FOREIGN KEY (settled_transfer_id)
+        REFERENCES concert.transfer (id) ON UPDATE CASCADE ON DELETE RESTRICT,
+    CONSTRAINT refund_kind CHECK (kind IN ('late', 'excess', 'seats', 'goodwill')),
+    CONSTRAINT refund_status CHECK (status IN ('due', 'settled')),
+    CONSTRAINT refund_amount CHECK (amount > 0),
+    CONSTRAINT refund_settled CHECK ((status = 'settled') = (settled_at IS NOT NULL)
+        AND (status = 'due') = (next_attempt_at IS NOT NULL))
+);
+CREATE INDEX refund_payment ON concert.refund (payment_id);
+CREATE INDEX refund_due ON concert.refund (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+COMMENT ON TABLE concert.refund IS 'money of a payment that goes back: late or wrong when it came, for seats that were given back, or as goodwill; due until it is there';
+
+CREATE TABLE concert.payment_act (
+    payment_id     uuid        NOT NULL,
+    n              integer     NOT NULL,
+    act            text        NOT NULL,
+    message_id     text,
+    from_status    text,
+    to_status      text        NOT NULL,
+    amount         bigint,
+    currency       text,
+    refund_id      uuid,
+    cause          text,
+    correlation_id text,
+    at             timestamptz NOT NULL,
+    CONSTRAINT payment_act_pkey PRIMARY KEY (payment_id, n)
+);
+CREATE UNIQUE INDEX payment_act_message ON concert.payment_act (payment_id, message_id, act, coalesce(refund_id, payment_id))
+    WHERE message_id IS NOT NULL;
+COMMENT ON TABLE concert.payment_act IS 'what was done to a payment and what its provider told of it, numbered from 1; append-only';
+
+SELECT pg_catalog.pg_extension_config_dump('concert.refund', '');
+SELECT pg_catalog.pg_extension_config_dump('concert.payment_act', '');
+
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON concert.refund
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change('It changes by what its provider tells.');
+CREATE TRIGGER refuse_update BEFORE UPDATE ON concert.refund
+    FOR EACH ROW EXECUTE FUNCTION concert.refuse_change('It changes by what its provider tells.');
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.payment_act
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
+
+CREATE TYPE concert.payment_begin_answer AS (
+    ok boolean, reason text, payment_id uuid, amount bigint, currency text, points bigint,
+    expires_at timestamptz);
+COMMENT ON TYPE concert.payment_begin_answer IS 'the answer of payment_begin(): what the provider is asked for, and what is set aside beside it';
+CREATE TYPE concert.payment_change_answer AS (
+    ok boolean, reason text, payment_id uuid, status text, booking_status text, refund_id uuid);
+COMMENT ON TYPE concert.payment_change_answer IS 'the answer to a provider''s message: how payment and booking stand after it, and the newest refund, if there is one';
+CREATE TYPE concert.refund_answer AS (
+    ok boolean, reason text, amount bigint, fee bigint, currency text, refunds jsonb);
+COMMENT ON TYPE concert.refund_answer IS 'the answer of refund() and refund_payment(): what goes back, what is kept as a fee, and of which payments';
+
+CREATE FUNCTION concert.booking_status(booking_id uuid) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN bool_or(r.status = 'confirmed') THEN 'confirmed'
+                WHEN bool_and(r.status = 'cancelled' OR (r.status = 'expired' AND EXISTS (
+                    SELECT FROM concert.reservation AS again
+                    WHERE again.booking_id = r.booking_id AND again.seat_id = r.seat_id AND again.id <> r.id)))
+                    THEN 'cancelled'
+                WHEN bool_or(r.status = 'expired' OR (r.status = 'pending' AND r.expires_at <= statement_timestamp()))
+                    THEN 'expired'
+                ELSE 'pending' END
+    FROM concert.reservation AS r
+    WHERE r.booking_id = booking_status.booking_id
+    HAVING count(*) > 0;
+END;
+COMMENT ON FUNCTION concert.booking_status(uuid) IS 'internal: pending, confirmed, expired or cancelled';
+REVOKE ALL ON FUNCTION concert.booking_status(uuid) FROM PUBLIC;
+
+CREATE FUNCTION concert.payment_begin(booking_id uuid, user_id uuid, provider text, points bigint DEFAULT 0,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.payment_begin_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_payment_begin';
+COMMENT ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, text)
+    IS 'begins a payment by a provider, perhaps with points beside it';
+REVOKE ALL ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.payment_authorized(payment_id uuid, provider_ref text, message_id text,
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
+    RETURNS concert.payment_change_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_payment_authorized';
+COMMENT ON FUNCTION concert.payment_authorized(uuid, text, text, text, text)
+    IS 'takes a provider''s message: authorized';
+REVOKE ALL ON FUNCTION concert.payment_authorized(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.payment_captured(payment_id uuid, amount bigint, currency text, provider_ref text,
+    message_id text, correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
+    RETURNS concert.payment_change_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_payment_captured';
+COMMENT ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text)
+    IS 'takes a provider''s message: captured; confirms the booking, or refunds by itself';
+REVOKE ALL ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.payment_failed(payment_id uuid, cause text, message_id text,
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
+    RETURNS concert.payment_change_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_payment_failed';
+COMMENT ON FUNCTION concert.payment_failed(uuid, text, text, text, text)
+    IS 'takes a provider''s message: failed';
+REVOKE ALL ON FUNCTION concert.payment_failed(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_failed(uuid, text, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.refund(booking_id uuid, user_id uuid, seat_ids uuid[] DEFAULT NULL, fee bigint DEFAULT 0,
+    cause text DEFAULT NULL, idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.refund_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_refund';
+COMMENT ON FUNCTION concert.refund(uuid, uuid, uuid[], bigint, text, text, text)
+    IS 'cancels a paid booking or some of its seats, and gives the money back less a fee';
+REVOKE ALL ON FUNCTION concert.refund(uuid, uuid, uuid[], bigint, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund(uuid, uuid, uuid[], bigint, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.refund_payment(payment_id uuid, amount bigint, cause text,
+    idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)
+    RETURNS concert.refund_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_refund_payment';
+COMMENT ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text)
+    IS 'gives money of a payment back, the seats stay';
+REVOKE ALL ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.refund_settled(refund_id uuid, provider_ref text, message_id text,
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
+    RETURNS concert.payment_change_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_refund_settled';
+COMMENT ON FUNCTION concert.refund_settled(uuid, text, text, text, text)
+    IS 'takes a provider''s message: the refund is done';
+REVOKE ALL ON FUNCTION concert.refund_settled(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_settled(uuid, text, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.refund_failed(refund_id uuid, cause text, message_id text,
+    correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
+    RETURNS concert.payment_change_answer
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_refund_failed';
+COMMENT ON FUNCTION concert.refund_failed(uuid, text, text, text, text)
+    IS 'takes a provider''s message: the refund failed, and will be asked for again';
+REVOKE ALL ON FUNCTION concert.refund_failed(uuid, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.refund_failed(uuid, text, text, text, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.payment_work(max_rows integer, lease_seconds integer, only_provider text DEFAULT NULL)
+    RETURNS TABLE (kind text, payment_id uuid, refund_id uuid, provider text, provider_ref text, amount bigint,
+                   currency text, booking_id uuid, attempt integer, correlation_id text)
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_payment_work';
+COMMENT ON FUNCTION concert.payment_work(integer, integer, text)
+    IS 'claims what payment providers are to be asked now';
+REVOKE ALL ON FUNCTION concert.payment_work(integer, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_work(integer, integer, text) TO concert_sidecar;
+
+CREATE FUNCTION concert.payment_state(payment_id uuid, user_id uuid)
+    RETURNS TABLE (status text, amount bigint, currency text, booking_status text, refunded bigint, refund_status text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT p.status, p.amount, p.currency, concert.booking_status(p.booking_id), p.refunded,
+           (SELECT min(r.status) FROM concert.refund AS r WHERE r.payment_id = p.id)
+    FROM concert.payment AS p
+    WHERE p.id = payment_state.payment_id AND (payment_state.user_id IS NULL OR p.user_id = payment_state.user_id);
+END;
+COMMENT ON FUNCTION concert.payment_state(uuid, uuid) IS 'how a payment stands';
+REVOKE ALL ON FUNCTION concert.payment_state(uuid, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_state(uuid, uuid) TO concert_sidecar;
+
+CREATE FUNCTION concert.payment_transitions()
+    RETURNS TABLE (status text, message text, becomes text, action text)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_payment_transitions';
+COMMENT ON FUNCTION concert.payment_transitions() IS 'what each message makes of a payment in each status';
+REVOKE ALL ON FUNCTION concert.payment_transitions() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.payment_transitions() TO concert_sidecar;
+
 -- Integrity.
 CREATE OR REPLACE VIEW concert.violation AS
     SELECT 'P1'::text AS promise, 'seat ' || seat_id AS object,
@@ -1221,30 +1455,82 @@ UNION ALL
 UNION ALL
     SELECT 'P4', object, detail FROM concert.verify_ledger()
 UNION ALL
-    SELECT 'P4', 'payment ' || p.id, 'took ' || p.amount || ', its transfers moved ' || coalesce(t.amount, 0)
+    SELECT 'P4', 'payment ' || p.id, 'took ' || p.captured || ', its transfers moved ' || coalesce(t.amount, 0)
     FROM concert.payment AS p
     LEFT JOIN (SELECT payment_id, currency, sum(amount) AS amount FROM concert.transfer
-               WHERE payment_id IS NOT NULL GROUP BY payment_id, currency) AS t
-         ON t.payment_id = p.id AND t.currency = p.currency
-    WHERE p.amount <> coalesce(t.amount, 0)
+               WHERE kind = 'payment' GROUP BY payment_id, currency) AS t
+         ON t.payment_id = p.id AND t.currency = coalesce(p.captured_currency, p.currency)
+    WHERE p.captured <> coalesce(t.amount, 0)
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id,
+           format('gave back %s with a fee of %s, its refunds %s, transfers of fees %s',
+                  p.refunded, p.fee, coalesce(r.amount, 0), coalesce(f.amount, 0))
+    FROM concert.payment AS p
+    LEFT JOIN (SELECT payment_id, currency, sum(amount) AS amount FROM concert.refund
+               GROUP BY payment_id, currency) AS r
+         ON r.payment_id = p.id AND r.currency = coalesce(p.captured_currency, p.currency)
+    LEFT JOIN (SELECT payment_id, sum(amount) AS amount FROM concert.transfer
+               WHERE kind = 'fee' GROUP BY payment_id) AS f ON f.payment_id = p.id
+    WHERE (p.refunded, p.fee) <> (coalesce(r.amount, 0), coalesce(f.amount, 0))
+UNION ALL
+    SELECT 'P4', 'refund ' || r.id, 'its transfers are not what it says'
+    FROM concert.refund AS r
+    JOIN concert.payment AS p ON p.id = r.payment_id
+    LEFT JOIN concert.transfer AS t ON t.id = r.transfer_id
+    LEFT JOIN concert.transfer AS s ON s.id = r.settled_transfer_id
+    WHERE (t.payment_id, t.amount, t.currency, t.kind)
+          IS DISTINCT FROM (p.id, r.amount, r.currency, CASE WHEN r.kind IN ('late', 'excess') THEN 'payment' ELSE 'refund' END)
+       OR (p.provider IS NOT NULL AND r.status = 'settled') <> (s.id IS NOT NULL)
+       OR (s.id IS NOT NULL AND (s.payment_id, s.amount, s.currency, s.kind, s.debit_account_id)
+                                IS DISTINCT FROM (p.id, r.amount, r.currency, 'refund', t.credit_account_id))
+UNION ALL
+    SELECT 'P4', 'transfer ' || t.id, 'gives money of payment ' || t.payment_id || ' back, and no refund says so'
+    FROM concert.transfer AS t
+    WHERE t.kind = 'refund' AND NOT EXISTS (
+        SELECT FROM concert.refund AS r
+        WHERE r.payment_id = t.payment_id AND t.id IN (r.transfer_id, r.settled_transfer_id))
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', its last act says ' || a.to_status
+    FROM concert.payment AS p
+    CROSS JOIN LATERAL (SELECT to_status FROM concert.payment_act
+                        WHERE payment_id = p.id ORDER BY n DESC LIMIT 1) AS a
+    WHERE a.to_status <> p.status
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', with ' || p.captured - p.refunded - p.fee || ' left and '
+           || d.due || ' refunds due'
+    FROM concert.payment AS p
+    CROSS JOIN LATERAL (SELECT count(*) AS due FROM concert.refund AS r
+                        WHERE r.payment_id = p.id AND r.status = 'due') AS d
+    WHERE (p.status = 'refunded') <> (p.captured > 0 AND p.captured - p.refunded = p.fee AND d.due = 0)
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', and what was set aside for it is not let go'
+    FROM concert.payment AS p JOIN concert.pending_transfer AS t ON t.id = p.pending_id
+    WHERE p.status NOT IN ('begun', 'authorized') AND t.expires_at > statement_timestamp()
+      AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)
 UNION ALL
     SELECT 'P5', 'booking ' || b.booking_id,
-           b.confirmed || ' of ' || b.seats || ' seats confirmed for ' || b.price
-           || ', payments captured ' || b.payments || ' for ' || b.paid
+           format('%s of %s seats confirmed for %s, of %s payments %s is left, and %s was goodwill',
+                  b.confirmed, b.seats, b.price, b.payments, b.paid, b.goodwill)
     FROM (SELECT coalesce(r.booking_id, p.booking_id) AS booking_id,
                  coalesce(r.seats, 0) AS seats, coalesce(r.confirmed, 0) AS confirmed,
                  coalesce(r.price, 0) AS price, coalesce(p.payments, 0) AS payments,
-                 coalesce(p.paid, 0) AS paid
-          FROM (SELECT booking_id, count(*) FILTER (WHERE status <> 'cancelled') AS seats,
+                 coalesce(p.paid, 0) AS paid, coalesce(g.amount, 0) AS goodwill
+          FROM (SELECT booking_id, count(*) FILTER (WHERE status <> 'cancelled' AND NOT taken_again) AS seats,
                        count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
                        sum(price) FILTER (WHERE status = 'confirmed') AS price
-                FROM concert.reservation GROUP BY booking_id) AS r
-          FULL JOIN (SELECT booking_id, count(*) AS payments, sum(amount) AS paid
-                     FROM concert.payment WHERE status = 'captured' GROUP BY booking_id) AS p
-               ON p.booking_id = r.booking_id) AS b
+                FROM (SELECT booking_id, status, price, status = 'expired'
+                             AND count(*) OVER (PARTITION BY booking_id, seat_id) > 1 AS taken_again
+                      FROM concert.reservation) AS seat
+                GROUP BY booking_id) AS r
+          FULL JOIN (SELECT booking_id, count(*) AS payments, sum(captured - refunded - fee) AS paid
+                     FROM concert.payment WHERE status IN ('captured', 'refunded') GROUP BY booking_id) AS p
+               ON p.booking_id = r.booking_id
+          LEFT JOIN (SELECT booking_id, sum(amount) AS amount FROM concert.refund
+                     WHERE kind = 'goodwill' GROUP BY booking_id) AS g
+               ON g.booking_id = coalesce(r.booking_id, p.booking_id)) AS b
     WHERE b.confirmed NOT IN (0, b.seats)
-       OR b.payments <> (CASE WHEN b.confirmed > 0 THEN 1 ELSE 0 END)
-       OR b.paid <> b.price
+       OR (b.confirmed > 0 AND b.payments = 0)
+       OR b.paid > b.price OR b.paid + b.goodwill < b.price
 UNION ALL
     SELECT 'P7', 'admission of date ' || concert_date_id, 'place ' || from_number || ' was admitted twice'
     FROM (SELECT concert_date_id, from_number,
@@ -1276,5 +1562,9 @@ BEGIN ATOMIC
       AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)
     UNION ALL
     SELECT 'pendings_expired', count(*) FROM concert.reservation AS r
-    WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp();
+    WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT 'payments_open', count(*) FROM concert.payment AS p WHERE p.status IN ('begun', 'authorized')
+    UNION ALL
+    SELECT 'refunds_due', count(*) FROM concert.refund AS r WHERE r.next_attempt_at IS NOT NULL;
 END;
