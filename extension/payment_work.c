@@ -162,16 +162,16 @@ concert_payment_work(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();
 	work_give_up_hopeless(now, max_rows);
-	rows = guard_update(
-		"refund", &claim_refunds,
-		PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows)), lease, provider));
+	rows = guard_update("refund", &claim_refunds,
+						PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows)),
+								  lease, provider));
 	work_put(result, rows);
 	max_rows -= rows;
 	if (max_rows > 0)
 	{
-		rows = guard_update(
-			"payment", &claim_payments,
-			PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows)), lease, provider));
+		rows = guard_update("payment", &claim_payments,
+							PLAN_ARGS(value(TimestampTzGetDatum(now)),
+									  value(Int32GetDatum(max_rows)), lease, provider));
 		work_put(result, rows);
 	}
 	plan_end();

@@ -144,11 +144,12 @@ sql_refund(Db *db, const SqlRefund *call, DbDone done, void *arg)
 bool
 sql_payment_authorized(Db *db, const SqlMessage *message, DbDone done, void *arg)
 {
-	return CALL(db,
-				"SELECT ok, reason, payment_id, status"
-				" FROM concert.payment_authorized($1::uuid, $2::text, $3::text, $4::text, $5::text)",
-				done, arg, message->subject_id, message->provider_ref, message->message_id,
-				message->correlation_id, message->provider);
+	return CALL(
+		db,
+		"SELECT ok, reason, payment_id, status"
+		" FROM concert.payment_authorized($1::uuid, $2::text, $3::text, $4::text, $5::text)",
+		done, arg, message->subject_id, message->provider_ref, message->message_id,
+		message->correlation_id, message->provider);
 }
 
 bool
@@ -160,7 +161,8 @@ sql_payment_captured(Db *db, const SqlMessage *message, DbDone done, void *arg)
 				"SELECT ok, reason, payment_id, status FROM concert.payment_captured($1::uuid,"
 				" $2::bigint, $3::text, $4::text, $5::text, $6::text, $7::text)",
 				done, arg, message->subject_id, number(&amount, message->amount), message->currency,
-				message->provider_ref, message->message_id, message->correlation_id, message->provider);
+				message->provider_ref, message->message_id, message->correlation_id,
+				message->provider);
 }
 
 bool

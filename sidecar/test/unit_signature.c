@@ -23,6 +23,7 @@
 #define BODY "{\"type\":\"payment.captured\"}"
 #define FIRST "first-secret-of-tests"
 #define SECOND "second-secret-of-tests"
+#define THREE "first-secret-of-tests\nsecond-secret-of-tests\nand-a-third-secret\n"
 /* Made by another implementation, so that the format cannot drift. */
 #define FIRST_MAC "bd0ab9764ab677a1a2d655950008e38c45709393d340b154a54a5939d73fb058"
 #define HEADER_BYTES 512
@@ -180,7 +181,7 @@ a_bad_file_changes_nothing_and_shows_nothing(void **state)
 							   "too-short\n",
 							   "a secret with spaces in it\n",
 							   "secret-but-not-ascii-\xc3\xa4\n",
-							   FIRST "\n" SECOND "\nand-a-third-secret\n"};
+							   THREE};
 	char			  errstr[256] = "";
 	Secrets			 *secrets;
 
