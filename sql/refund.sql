@@ -63,8 +63,10 @@ SELECT pg_temp.payments(:'booking'), pg_temp.settle(:'booking') AS settled;
 SELECT pg_temp.payments(:'booking'), pg_temp.wallet(:'ann'), pg_temp.books();
 SELECT * FROM pg_temp.wallet(:'ann'), concert.seat_map(:'date') AS m WHERE m.state <> 'free';
 -- an event that comes late makes no ticket of what was given back
-SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann') \gset
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1', :'a3']::uuid[], :'ann') \gset
 SELECT ok FROM concert.pay(:'booking', :'ann');
+SELECT ok, amount, pg_temp.back(refunds) FROM concert.refund(:'booking', :'ann', ARRAY[:'a3']::uuid[]);
+SELECT pg_temp.payments(:'booking'), pg_temp.wallet(:'ann');
 SELECT id AS event, payload FROM concert.outbox_event WHERE key = :'booking' AND type = 'reservation.confirmed' \gset
 SELECT ok, amount, pg_temp.back(refunds) FROM concert.refund(:'booking', NULL, cause => 'stage extended');
 SELECT ok FROM concert.issue_tickets(:'event', 'reservation.confirmed', :'payload');
