@@ -7,6 +7,7 @@
  */
 #include "ledger.h"
 
+#include "account_direct.h"
 #include "errors.h"
 #include "outbox.h"
 #include "utils/builtins.h"
@@ -51,6 +52,8 @@ static SavedPlan replay_charge =
 bool
 wallet_find(const pg_uuid_t *user_id, const char *currency, pg_uuid_t *ret_id)
 {
+	if (account_goes_direct())
+		return account_direct_of_owner(user_id, "wallet", currency, ret_id);
 	if (plan_read(&find_wallet, PLAN_ARGS(uuid_value(user_id), text_value(currency))) == 0)
 		return false;
 	*ret_id = plan_uuid(0, 0);
