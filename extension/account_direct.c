@@ -3,6 +3,7 @@
 #include "account_direct.h"
 
 #include "direct.h"
+#include "store_direct.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -130,4 +131,13 @@ account_direct_of_owner(const pg_uuid_t *owner_id, const char *kind, const char 
 	direct_scan_end(&scan);
 	UnregisterSnapshot(snapshot);
 	return found;
+}
+
+bool
+account_direct_revenue(const pg_uuid_t *date_id, const char *currency, pg_uuid_t *ret_id)
+{
+	DateRules rules;
+
+	return store_goes_direct() && store_direct_date(date_id, &rules) &&
+		account_direct_of_owner(&rules.concert_id, "revenue", currency, ret_id);
 }

@@ -20,4 +20,8 @@ extern bool account_direct_change(const Account *account, TimestampTz lapsed_thr
 extern bool account_direct_of_owner(const pg_uuid_t *owner_id, const char *kind,
 									const char *currency, pg_uuid_t *ret_id);
 
+/* The revenue account of a live date's concert; what it does not find is left to SPI. */
+extern bool account_direct_revenue(const pg_uuid_t *date_id, const char *currency,
+								   pg_uuid_t *ret_id);
+
 #endif /* CONCERT_ACCOUNT_DIRECT_H */

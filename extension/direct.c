@@ -93,6 +93,7 @@ static const struct
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
 	[DIRECT_SEAT_ID] = {"seat_pkey", DIRECT_SEAT, {F_UUID_EQ}},
 	[DIRECT_SEAT_POSITION] = {"seat_position", DIRECT_SEAT, {F_UUID_EQ}},
+	[DIRECT_RESERVATION_ID] = {"reservation_pkey", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_LIVE_SEAT] = {"reservation_live_seat", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_SEAT_FENCE] = {"reservation_seat_fence", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date",

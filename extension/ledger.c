@@ -69,6 +69,10 @@ wallet_exists(const pg_uuid_t *user_id)
 pg_uuid_t
 revenue_account(const pg_uuid_t *date_id, const char *currency)
 {
+	pg_uuid_t id;
+
+	if (account_goes_direct() && account_direct_revenue(date_id, currency, &id))
+		return id;
 	if (plan_read(&find_revenue, PLAN_ARGS(uuid_value(date_id), text_value(currency))) == 0)
 		error_unknown_object("revenue account of concert date", date_id);
 	return plan_uuid(0, 0);
