@@ -806,65 +806,85 @@ GRANT EXECUTE ON FUNCTION concert.points_statement(uuid, timestamptz, timestampt
 CREATE FUNCTION concert.verify_ledger(from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
     RETURNS TABLE (object text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
-    WITH moved AS MATERIALIZED (
+    WITH moved AS NOT MATERIALIZED (
         SELECT t.* FROM concert.transfer AS t
         WHERE (from_time IS NULL OR t.created_at >= from_time) AND (to_time IS NULL OR t.created_at < to_time)),
     looked_at AS MATERIALIZED (
-        SELECT a.id, a.currency, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending,
-               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.debit_account_id = a.id), 0) AS moved_out,
-               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.credit_account_id = a.id), 0) AS moved_in,
-               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
-                         WHERE p.debit_account_id = a.id AND NOT EXISTS (
-                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS unresolved,
-               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
-                         WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp() AND NOT EXISTS (
-                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS set_aside
+        SELECT a.id, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending
         FROM concert.account AS a LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
         WHERE (from_time IS NULL AND to_time IS NULL)
            OR a.id IN (SELECT m.debit_account_id FROM moved AS m)
-           OR a.id IN (SELECT m.credit_account_id FROM moved AS m))
+           OR a.id IN (SELECT m.credit_account_id FROM moved AS m)),
+    summed AS MATERIALIZED (
+        SELECT l.*, coalesce(o.amount, 0) AS moved_out, coalesce(i.amount, 0) AS moved_in,
+               coalesce(p.unresolved, 0) AS unresolved, coalesce(p.set_aside, 0) AS set_aside
+        FROM looked_at AS l
+        LEFT JOIN (SELECT t.debit_account_id AS id, sum(t.amount) AS amount FROM concert.transfer AS t
+                   WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w) GROUP BY 1) AS o ON o.id = l.id
+        LEFT JOIN (SELECT t.credit_account_id AS id, sum(t.amount) AS amount FROM concert.transfer AS t
+                   WHERE t.credit_account_id IN (SELECT w.id FROM looked_at AS w) GROUP BY 1) AS i ON i.id = l.id
+        LEFT JOIN (SELECT t.debit_account_id AS id, sum(t.amount) AS unresolved,
+                          sum(t.amount) FILTER (WHERE t.expires_at > statement_timestamp()) AS set_aside
+                   FROM concert.pending_transfer AS t
+                   WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w)
+                     AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)
+                   GROUP BY 1) AS p ON p.id = l.id),
+    told AS (
+        SELECT k.account_id, k.seq, k.debits, k.credits, k.first_at, k.last_at,
+               lag(k.seq, 1, 0::bigint) OVER (PARTITION BY k.account_id ORDER BY k.seq) AS after_seq
+        FROM concert.account_checkpoint AS k JOIN looked_at AS l ON l.id = k.account_id),
+    recounted AS (
+        SELECT k.account_id, k.seq, k.debits, k.credits, k.first_at, k.last_at, s.first_at AS first_moved_at,
+               sum(s.debits) OVER seen AS moved_out, sum(s.credits) OVER seen AS moved_in,
+               max(s.last_at) OVER seen AS last_moved_at
+        FROM told AS k CROSS JOIN LATERAL (
+            SELECT coalesce(sum(t.debit), 0) AS debits, coalesce(sum(t.credit), 0) AS credits,
+                   min(t.created_at) AS first_at, max(t.created_at) AS last_at
+            FROM (SELECT d.amount AS debit, 0 AS credit, d.created_at FROM concert.transfer AS d
+                  WHERE d.debit_account_id = k.account_id AND d.seq > k.after_seq AND d.seq <= k.seq
+                  UNION ALL
+                  SELECT 0, c.amount, c.created_at FROM concert.transfer AS c
+                  WHERE c.credit_account_id = k.account_id AND c.seq > k.after_seq AND c.seq <= k.seq) AS t) AS s
+        WINDOW seen AS (PARTITION BY k.account_id ORDER BY k.seq))
     SELECT 'account ' || l.id,
            'balance row says debits ' || coalesce(l.debits::text, 'none') || ', credits '
            || coalesce(l.credits::text, 'none') || '; transfers say ' || l.moved_out || ', ' || l.moved_in
-    FROM looked_at AS l
+    FROM summed AS l
     WHERE l.floor IS NOT NULL AND (l.debits, l.credits) IS DISTINCT FROM (l.moved_out, l.moved_in)
     UNION ALL
     SELECT 'account ' || l.id, 'has a balance row, but no floor'
-    FROM looked_at AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
+    FROM summed AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
     UNION ALL
     SELECT 'account ' || l.id, 'stands below its floor: ' || (l.credits - l.debits - l.set_aside)
-    FROM looked_at AS l WHERE l.credits - l.debits - l.set_aside < l.floor
+    FROM summed AS l WHERE l.credits - l.debits - l.set_aside < l.floor
     UNION ALL
     SELECT 'account ' || l.id, 'balance row says ' || l.debits_pending || ' set aside; pending transfers say ' || l.unresolved
-    FROM looked_at AS l WHERE l.debits_pending <> l.unresolved
+    FROM summed AS l WHERE l.debits_pending <> l.unresolved
     UNION ALL
     SELECT 'account ' || l.id, 'is closed, and holds ' || (l.moved_in - l.moved_out)
-    FROM looked_at AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
+    FROM summed AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
     UNION ALL
-    SELECT 'account ' || l.id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
-    FROM looked_at AS l JOIN concert.account_checkpoint AS k ON k.account_id = l.id
-    WHERE (k.debits, k.credits) <> (
-        SELECT coalesce(sum(t.amount) FILTER (WHERE t.debit_account_id = l.id), 0),
-               coalesce(sum(t.amount) FILTER (WHERE t.credit_account_id = l.id), 0)
-        FROM concert.transfer AS t
-        WHERE l.id IN (t.debit_account_id, t.credit_account_id) AND t.seq <= k.seq)
+    SELECT 'account ' || k.account_id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
+    FROM recounted AS k
+    WHERE (k.debits, k.credits) <> (k.moved_out, k.moved_in)
+       OR (k.first_at, k.last_at) IS DISTINCT FROM (k.first_moved_at, k.last_moved_at)
     UNION ALL
     SELECT 'currency ' || b.currency, 'its balances together are ' || sum(b.balance)
-    FROM (SELECT a.currency, s.credits - s.debits AS balance
-          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s) AS b
+    FROM (SELECT a.currency, b.credits - b.debits AS balance
+          FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id WHERE a.floor IS NOT NULL
+          UNION ALL
+          SELECT a.currency, s.credits - s.debits
+          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s WHERE a.floor IS NULL) AS b
     GROUP BY b.currency HAVING sum(b.balance) <> 0
     UNION ALL
-    SELECT 'transfer ' || m.id, 'its currency is not that of both accounts'
+    SELECT 'transfer ' || m.id, CASE WHEN d.id IS NULL OR c.id IS NULL THEN 'its account does not exist'
+                                     ELSE 'its currency is not that of both accounts' END
     FROM moved AS m
-    JOIN concert.account AS d ON d.id = m.debit_account_id
-    JOIN concert.account AS c ON c.id = m.credit_account_id
-    WHERE m.currency <> d.currency OR m.currency <> c.currency
-    UNION ALL
-    SELECT 'transfer ' || m.id, 'its account does not exist'
-    FROM moved AS m
-    WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.debit_account_id)
-       OR NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.credit_account_id)
+    LEFT JOIN concert.account AS d ON d.id = m.debit_account_id
+    LEFT JOIN concert.account AS c ON c.id = m.credit_account_id
+    WHERE d.id IS NULL OR c.id IS NULL OR m.currency <> d.currency OR m.currency <> c.currency
     UNION ALL
     SELECT 'transfer ' || m.id, 'is not what its pending transfer was resolved to'
     FROM moved AS m
