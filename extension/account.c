@@ -17,6 +17,7 @@
 #include "account.h"
 
 #include "account_direct.h"
+#include "checkpoint.h"
 #include "common/int.h"
 #include "direct.h"
 #include "errors.h"
@@ -26,6 +27,7 @@
 #include "utils/snapmgr.h"
 
 #define FLOOR_MIN (-PRICE_MAX)
+#define CHECKPOINTS_PER_SAVE_MAX 10
 
 PG_FUNCTION_INFO_V1(concert_open_account);
 PG_FUNCTION_INFO_V1(concert_freeze_account);
@@ -58,8 +60,9 @@ static SavedPlan insert_lapsed =
 
 static SavedPlan change_balance =
 	PLAN("UPDATE concert.account_balance SET debits = debits + $2, credits = credits + $3,"
-		 " debits_pending = debits_pending + $4, lapsed_through = $5 WHERE account_id = $1",
-		 UUIDOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID);
+		 " debits_pending = debits_pending + $4, lapsed_through = $5, transfers = transfers + $6"
+		 " WHERE account_id = $1 RETURNING transfers",
+		 UUIDOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID);
 
 static SavedPlan find_same = PLAN(
 	"SELECT id, floor FROM concert.account WHERE kind = $1 AND currency = $2"
@@ -258,15 +261,19 @@ account_add(const Account *account, int64 *sum, int64 *added, int64 amount)
 void
 account_debit(Account *account, int64 amount)
 {
-	if (account->has_floor)
-		account_add(account, &account->debits, &account->debits_added, amount);
+	if (!account->has_floor)
+		return;
+	account_add(account, &account->debits, &account->debits_added, amount);
+	account->transfers_added++;
 }
 
 void
 account_credit(Account *account, int64 amount)
 {
-	if (account->has_floor)
-		account_add(account, &account->credits, &account->credits_added, amount);
+	if (!account->has_floor)
+		return;
+	account_add(account, &account->credits, &account->credits_added, amount);
+	account->transfers_added++;
 }
 
 void
@@ -276,10 +283,30 @@ account_set_aside(Account *account, int64 amount)
 		account_add(account, &account->set_aside, &account->aside_added, amount);
 }
 
+/* Writes the balance row; returns how many transfers it counts. */
+static int64
+account_change(const Account *account, TimestampTz lapsed_through)
+{
+	int64 transfers;
+
+	if (account_goes_direct() && account_direct_change(account, lapsed_through, &transfers))
+		return transfers;
+	if (plan_write(&change_balance,
+				   PLAN_ARGS(uuid_value(&account->id), value(Int64GetDatum(account->debits_added)),
+							 value(Int64GetDatum(account->credits_added)),
+							 value(Int64GetDatum(account->aside_added - account->lapsed)),
+							 value(TimestampTzGetDatum(lapsed_through)),
+							 value(Int32GetDatum(account->transfers_added)))) != 1)
+		account_error_no_row(account);
+	return plan_int64(0, 0);
+}
+
+/* Under the account's lock: none of its transfers can follow under a number that was given out. */
 static void
 account_save(const Account *account, TimestampTz now)
 {
 	TimestampTz lapsed_through = account->lapsed_through;
+	int64		transfers;
 
 	if (account->debits_added == 0 && account->credits_added == 0 && account->aside_added == 0 &&
 		account->lapsed == 0)
@@ -291,14 +318,10 @@ account_save(const Account *account, TimestampTz now)
 							 value(TimestampTzGetDatum(now))));
 		lapsed_through = now;
 	}
-	if (account_goes_direct() && account_direct_change(account, lapsed_through))
-		return;
-	if (plan_write(&change_balance,
-				   PLAN_ARGS(uuid_value(&account->id), value(Int64GetDatum(account->debits_added)),
-							 value(Int64GetDatum(account->credits_added)),
-							 value(Int64GetDatum(account->aside_added - account->lapsed)),
-							 value(TimestampTzGetDatum(lapsed_through)))) != 1)
-		account_error_no_row(account);
+	transfers = account_change(account, lapsed_through);
+	if (transfers / CHECKPOINT_TRANSFERS >
+		(transfers - account->transfers_added) / CHECKPOINT_TRANSFERS)
+		checkpoint_account(&account->id, PG_INT64_MAX, CHECKPOINTS_PER_SAVE_MAX);
 }
 
 void

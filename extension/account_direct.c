@@ -22,7 +22,8 @@ enum
 	BALANCE_DEBITS = 2,
 	BALANCE_CREDITS,
 	BALANCE_PENDING,
-	BALANCE_LAPSED_THROUGH
+	BALANCE_LAPSED_THROUGH,
+	BALANCE_TRANSFERS
 };
 
 bool
@@ -93,13 +94,15 @@ account_direct_read(Account *account, Snapshot snapshot)
 }
 
 bool
-account_direct_change(const Account *account, TimestampTz lapsed_through)
+account_direct_change(const Account *account, TimestampTz lapsed_through, int64 *ret_transfers)
 {
 	Snapshot   snapshot = direct_snapshot();
 	DirectScan scan;
 	bool	   done = false;
 
 	if (account_find(&scan, DIRECT_ACCOUNT_BALANCE_ID, snapshot, &account->id))
+	{
+		*ret_transfers = direct_int64(&scan, BALANCE_TRANSFERS) + account->transfers_added;
 		done = direct_update(
 			&scan, DIRECT_ACCOUNT_BALANCE,
 			PLAN_ARGS(
@@ -108,7 +111,8 @@ account_direct_change(const Account *account, TimestampTz lapsed_through)
 				value(Int64GetDatum(direct_int64(&scan, BALANCE_CREDITS) + account->credits_added)),
 				value(Int64GetDatum(direct_int64(&scan, BALANCE_PENDING) + account->aside_added -
 									account->lapsed)),
-				value(TimestampTzGetDatum(lapsed_through))));
+				value(TimestampTzGetDatum(lapsed_through)), value(Int64GetDatum(*ret_transfers))));
+	}
 	direct_scan_end(&scan);
 	UnregisterSnapshot(snapshot);
 	return done;

@@ -13,8 +13,12 @@ extern bool account_direct_floor(const pg_uuid_t *id, Snapshot snapshot, bool *r
 /* Sets what is stored of the account: false when it is not there or closed. */
 extern bool account_direct_read(Account *account, Snapshot snapshot);
 
-/* Writes the balance row; false when that is to be left to SPI. */
-extern bool account_direct_change(const Account *account, TimestampTz lapsed_through);
+/*
+ * Writes the balance row; false when that is to be left to SPI. Tells how many transfers it counts
+ * then.
+ */
+extern bool account_direct_change(const Account *account, TimestampTz lapsed_through,
+								  int64 *ret_transfers);
 
 /* The open account of an owner. */
 extern bool account_direct_of_owner(const pg_uuid_t *owner_id, const char *kind,

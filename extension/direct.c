@@ -79,7 +79,7 @@ static const struct
 	[DIRECT_CONCESSION] = {"concession", 7},
 	[DIRECT_TRANSFER] = {"transfer", 16},
 	[DIRECT_ACCOUNT] = {"account", 9},
-	[DIRECT_ACCOUNT_BALANCE] = {"account_balance", 5},
+	[DIRECT_ACCOUNT_BALANCE] = {"account_balance", 6},
 };
 
 static const struct

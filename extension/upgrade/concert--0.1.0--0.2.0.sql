@@ -453,9 +453,10 @@ COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet
 ALTER TABLE concert.account_balance
     ADD COLUMN debits_pending bigint NOT NULL DEFAULT 0,
     ADD COLUMN lapsed_through timestamptz NOT NULL DEFAULT '-infinity',
+    ADD COLUMN transfers bigint NOT NULL DEFAULT 0,
     ADD CONSTRAINT account_balance_pending CHECK (debits_pending >= 0);
 CREATE INDEX account_balance_with_pending ON concert.account_balance (account_id) WHERE debits_pending > 0;
-COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved';
+COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved; transfers counts those since it is counted';
 
 CREATE TABLE concert.pending_transfer (
     id                uuid        NOT NULL DEFAULT concert.uuid7(),
@@ -529,14 +530,14 @@ CREATE TABLE concert.account_checkpoint (
     seq        bigint      NOT NULL,
     debits     numeric     NOT NULL,
     credits    numeric     NOT NULL,
-    first_at   timestamptz NOT NULL,
     last_at    timestamptz NOT NULL,
+    set_back_us bigint     NOT NULL,
     CONSTRAINT account_checkpoint_pkey PRIMARY KEY (account_id, seq),
     CONSTRAINT account_checkpoint_account_fkey FOREIGN KEY (account_id)
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT
 );
 CREATE INDEX account_checkpoint_last ON concert.account_checkpoint (account_id, last_at, seq);
-COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later transfer can be under; the earliest time of those since the checkpoint before, the latest of all';
+COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later one of it can be under; their latest time, and by how much one was at most recorded before the latest of an earlier checkpoint';
 
 SELECT pg_catalog.pg_extension_config_dump('concert.transfer_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.pending_transfer', '');
@@ -724,22 +725,8 @@ REVOKE ALL ON FUNCTION concert.account_sums(uuid) FROM PUBLIC;
 CREATE FUNCTION concert.account_balance(account_id uuid)
     RETURNS TABLE (currency text, kind text, balance bigint, pending_debits bigint, pending_credits bigint,
                    available bigint, is_frozen boolean)
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT a.currency, a.kind, (s.credits - s.debits)::bigint, d.amount::bigint, e.amount::bigint,
-           (s.credits - s.debits - d.amount - a.floor)::bigint, a.frozen_at IS NOT NULL
-    FROM concert.account AS a
-    CROSS JOIN LATERAL concert.account_sums(a.id) AS s
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
-        WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp()
-          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS d
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
-        WHERE p.credit_account_id = a.id AND p.expires_at > statement_timestamp()
-          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS e
-    WHERE a.id = account_balance.account_id AND a.deleted_at IS NULL;
-END;
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1
+    AS 'MODULE_PATHNAME', 'concert_account_balance';
 COMMENT ON FUNCTION concert.account_balance(uuid)
     IS 'what an account holds, what is set aside and what is available';
 REVOKE ALL ON FUNCTION concert.account_balance(uuid) FROM PUBLIC;
@@ -747,30 +734,8 @@ GRANT EXECUTE ON FUNCTION concert.account_balance(uuid) TO concert_admin;
 
 CREATE FUNCTION concert.balance_at(account_id uuid, at timestamptz)
     RETURNS bigint
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (coalesce(c.credits - c.debits, 0) + e.amount - d.amount)::bigint
-    FROM concert.account AS a
-    LEFT JOIN LATERAL (
-        SELECT k.seq, k.debits, k.credits FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id AND k.last_at <= balance_at.at
-        ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id) AS l
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id AND k.first_at <= balance_at.at) AS u
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
-        WHERE t.debit_account_id = a.id AND t.created_at <= balance_at.at
-          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS d
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
-        WHERE t.credit_account_id = a.id AND t.created_at <= balance_at.at
-          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS e
-    WHERE a.id = balance_at.account_id AND balance_at.at IS NOT NULL;
-END;
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_balance_at';
 COMMENT ON FUNCTION concert.balance_at(uuid, timestamptz)
     IS 'what an account held at a time';
 REVOKE ALL ON FUNCTION concert.balance_at(uuid, timestamptz) FROM PUBLIC;
@@ -785,14 +750,30 @@ BEGIN ATOMIC
     SELECT m.created_at, coalesce(m.effective_at, m.created_at), m.id, m.kind, m.amount,
            m.balance::bigint, m.description, m.external_ref
     FROM (SELECT t.created_at, t.effective_at, t.id, t.kind, t.seq, t.description, t.external_ref, t.amount,
-                 sum(t.amount) OVER (PARTITION BY a.id ORDER BY t.seq) AS balance
+                 part.base + sum(t.amount) OVER (PARTITION BY part.after_seq ORDER BY t.seq) AS balance
           FROM concert.account AS a
+          LEFT JOIN LATERAL (
+              SELECT k.seq, k.credits - k.debits AS balance, k.set_back_us FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id ORDER BY k.seq DESC LIMIT 1) AS l ON true
+          LEFT JOIN LATERAL (
+              SELECT k.seq, k.credits - k.debits AS balance FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id AND k.last_at < from_time
+              ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
+          LEFT JOIN LATERAL (
+              SELECT k.seq FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id AND k.last_at >= to_time + l.set_back_us * interval '1 microsecond'
+              ORDER BY k.last_at, k.seq LIMIT 1) AS u ON true
+          CROSS JOIN LATERAL (VALUES
+              (coalesce(c.seq, 0), coalesce(u.seq, l.seq), coalesce(c.balance, 0)),
+              (coalesce(l.seq, 0), 9223372036854775807, coalesce(l.balance, 0))) AS part (after_seq, to_seq, base)
           CROSS JOIN LATERAL (
               SELECT c.created_at, c.effective_at, c.id, c.kind, c.seq, c.description, c.external_ref, c.amount
-              FROM concert.transfer AS c WHERE c.credit_account_id = a.id
+              FROM concert.transfer AS c
+              WHERE c.credit_account_id = a.id AND c.seq > part.after_seq AND c.seq <= part.to_seq
               UNION ALL
               SELECT d.created_at, d.effective_at, d.id, d.kind, d.seq, d.description, d.external_ref, -d.amount
-              FROM concert.transfer AS d WHERE d.debit_account_id = a.id) AS t
+              FROM concert.transfer AS d
+              WHERE d.debit_account_id = a.id AND d.seq > part.after_seq AND d.seq <= part.to_seq) AS t
           WHERE a.owner_id = points_statement.user_id AND a.kind = 'wallet'
             AND a.currency = points_statement.currency AND a.deleted_at IS NULL) AS m
     WHERE (from_time IS NULL OR m.created_at >= from_time) AND (to_time IS NULL OR m.created_at < to_time)
@@ -831,23 +812,27 @@ BEGIN ATOMIC
                    WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w)
                      AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)
                    GROUP BY 1) AS p ON p.id = l.id),
-    told AS (
-        SELECT k.account_id, k.seq, k.debits, k.credits, k.first_at, k.last_at,
-               lag(k.seq, 1, 0::bigint) OVER (PARTITION BY k.account_id ORDER BY k.seq) AS after_seq
-        FROM concert.account_checkpoint AS k JOIN looked_at AS l ON l.id = k.account_id),
     recounted AS (
-        SELECT k.account_id, k.seq, k.debits, k.credits, k.first_at, k.last_at, s.first_at AS first_moved_at,
-               sum(s.debits) OVER seen AS moved_out, sum(s.credits) OVER seen AS moved_in,
-               max(s.last_at) OVER seen AS last_moved_at
-        FROM told AS k CROSS JOIN LATERAL (
-            SELECT coalesce(sum(t.debit), 0) AS debits, coalesce(sum(t.credit), 0) AS credits,
+        SELECT k.account_id, k.seq, s.debits, s.credits, s.first_at, s.last_at
+        FROM (SELECT w.account_id, w.seq,
+                     lag(w.seq, 1, 0::bigint) OVER (PARTITION BY w.account_id ORDER BY w.seq) AS after_seq
+              FROM concert.account_checkpoint AS w) AS k
+        CROSS JOIN LATERAL (
+            SELECT sum(t.debit) AS debits, sum(t.credit) AS credits,
                    min(t.created_at) AS first_at, max(t.created_at) AS last_at
             FROM (SELECT d.amount AS debit, 0 AS credit, d.created_at FROM concert.transfer AS d
                   WHERE d.debit_account_id = k.account_id AND d.seq > k.after_seq AND d.seq <= k.seq
                   UNION ALL
                   SELECT 0, c.amount, c.created_at FROM concert.transfer AS c
                   WHERE c.credit_account_id = k.account_id AND c.seq > k.after_seq AND c.seq <= k.seq) AS t) AS s
-        WINDOW seen AS (PARTITION BY k.account_id ORDER BY k.seq))
+        WHERE k.account_id IN (SELECT l.id FROM looked_at AS l)),
+    summed_up AS (
+        SELECT r.account_id, r.seq, sum(r.debits) OVER seen AS debits, sum(r.credits) OVER seen AS credits,
+               max(r.last_at) OVER seen AS last_at,
+               extract(epoch FROM max(r.last_at) OVER before - r.first_at) * 1000000 AS set_back_us
+        FROM recounted AS r
+        WINDOW seen AS (PARTITION BY r.account_id ORDER BY r.seq),
+               before AS (seen ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
     SELECT 'account ' || l.id,
            'balance row says debits ' || coalesce(l.debits::text, 'none') || ', credits '
            || coalesce(l.credits::text, 'none') || '; transfers say ' || l.moved_out || ', ' || l.moved_in
@@ -867,9 +852,12 @@ BEGIN ATOMIC
     FROM summed AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
     UNION ALL
     SELECT 'account ' || k.account_id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
-    FROM recounted AS k
-    WHERE (k.debits, k.credits) <> (k.moved_out, k.moved_in)
-       OR (k.first_at, k.last_at) IS DISTINCT FROM (k.first_moved_at, k.last_moved_at)
+    FROM (SELECT w.account_id, w.seq, w.debits, w.credits, w.last_at, w.set_back_us,
+                 s.debits AS moved_out, s.credits AS moved_in, s.last_at AS last_moved_at,
+                 greatest(max(s.set_back_us) OVER (PARTITION BY s.account_id ORDER BY s.seq), 0) AS moved_back_us
+          FROM summed_up AS s JOIN concert.account_checkpoint AS w ON w.account_id = s.account_id AND w.seq = s.seq) AS k
+    WHERE (k.debits, k.credits, k.last_at, k.set_back_us)
+          IS DISTINCT FROM (k.moved_out, k.moved_in, k.last_moved_at, k.moved_back_us)
     UNION ALL
     SELECT 'currency ' || b.currency, 'its balances together are ' || sum(b.balance)
     FROM (SELECT a.currency, b.credits - b.debits AS balance
