@@ -49,4 +49,18 @@ SELECT a.id, coalesce((SELECT sum(amount) FROM concert.transfer WHERE debit_acco
        coalesce((SELECT sum(amount) FROM concert.transfer WHERE credit_account_id = a.id), 0)
 FROM concert.account AS a WHERE a.floor IS NOT NULL;
 COMMIT;
-SELECT concert.checkpoint_accounts(10000) FROM generate_series(1, 10) \g /dev/null
+SELECT concert.checkpoint_accounts(10000) \g /dev/null
+-- Of an account with a floor the transfers write the checkpoints, ten when two hundred more are counted.
+DO $$
+DECLARE
+    known bigint := -1;
+    now_known bigint := 0;
+BEGIN
+    WHILE now_known > known LOOP
+        known := now_known;
+        UPDATE concert.account_balance SET transfers = 199 WHERE account_id = lpad('1', 32, 'c')::uuid;
+        PERFORM concert.transfer(lpad('0', 32, 'c')::uuid, lpad('1', 32, 'c')::uuid, 1);
+        SELECT count(*) INTO now_known FROM concert.account_checkpoint WHERE account_id = lpad('1', 32, 'c')::uuid;
+    END LOOP;
+END
+$$;

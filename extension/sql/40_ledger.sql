@@ -26,6 +26,7 @@ CREATE UNIQUE INDEX account_of_owner ON concert.account (owner_id, kind, currenc
     WHERE owner_id IS NOT NULL AND deleted_at IS NULL;
 CREATE UNIQUE INDEX account_of_name ON concert.account (name, kind, currency)
     WHERE name IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX account_without_floor ON concert.account (id) WHERE floor IS NULL;
 COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, a named source of funds, refunds to be paid, fees';
 
 CREATE TABLE concert.account_balance (
