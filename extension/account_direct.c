@@ -80,9 +80,8 @@ account_direct_read(Account *account, Snapshot snapshot)
 
 	if (is_open)
 	{
-		text_to_cstring_buffer(
-			DatumGetTextPP(direct_datum(&scan, ACCOUNT_CURRENCY, &isnull)), account->currency,
-			CURRENCY_BYTES);
+		text_to_cstring_buffer(DatumGetTextPP(direct_datum(&scan, ACCOUNT_CURRENCY, &isnull)),
+							   account->currency, CURRENCY_BYTES);
 		account->is_frozen = !direct_is_null(&scan, ACCOUNT_FROZEN);
 		account->has_floor = !direct_is_null(&scan, ACCOUNT_FLOOR);
 		account->floor = direct_int64(&scan, ACCOUNT_FLOOR);

@@ -14,38 +14,38 @@
 PG_FUNCTION_INFO_V1(concert_account_balance);
 PG_FUNCTION_INFO_V1(concert_balance_at);
 
-#define PENDING(side)                                                                              \
-	" CROSS JOIN LATERAL ("                                                                        \
-	"  SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p"             \
-	"  WHERE p." side "_account_id = a.id AND p.expires_at > statement_timestamp()"                \
+#define PENDING(side)                                                                  \
+	" CROSS JOIN LATERAL ("                                                            \
+	"  SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p" \
+	"  WHERE p." side "_account_id = a.id AND p.expires_at > statement_timestamp()"    \
 	"  AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS "
 
-static SavedPlan read_balance = PLAN(
-	"SELECT a.currency, a.kind, s.balance::bigint, d.amount::bigint, e.amount::bigint,"
-	" (s.balance - d.amount - a.floor)::bigint, a.frozen_at IS NOT NULL"
-	" FROM concert.account AS a"
-	" LEFT JOIN concert.account_balance AS b ON b.account_id = a.id"
-	" LEFT JOIN LATERAL (SELECT k.seq, k.credits - k.debits AS balance"
-	"  FROM concert.account_checkpoint AS k WHERE a.floor IS NULL AND k.account_id = a.id"
-	"  ORDER BY k.seq DESC LIMIT 1) AS c ON true"
-	" CROSS JOIN LATERAL (SELECT CASE WHEN a.floor IS NULL THEN coalesce(c.balance, 0)"
-	"  + coalesce((SELECT sum(t.amount) FROM concert.transfer AS t"
-	"   WHERE t.credit_account_id = a.id AND t.seq > coalesce(c.seq, 0)), 0)"
-	"  - coalesce((SELECT sum(t.amount) FROM concert.transfer AS t"
-	"   WHERE t.debit_account_id = a.id AND t.seq > coalesce(c.seq, 0)), 0)"
-	"  ELSE b.credits::numeric - b.debits END AS balance) AS s" PENDING("debit") "d" PENDING(
-		"credit") "e WHERE a.id = $1 AND a.deleted_at IS NULL",
-	UUIDOID);
+static SavedPlan read_balance =
+	PLAN("SELECT a.currency, a.kind, s.balance::bigint, d.amount::bigint, e.amount::bigint,"
+		 " (s.balance - d.amount - a.floor)::bigint, a.frozen_at IS NOT NULL"
+		 " FROM concert.account AS a"
+		 " LEFT JOIN concert.account_balance AS b ON b.account_id = a.id"
+		 " LEFT JOIN LATERAL (SELECT k.seq, k.credits - k.debits AS balance"
+		 "  FROM concert.account_checkpoint AS k WHERE a.floor IS NULL AND k.account_id = a.id"
+		 "  ORDER BY k.seq DESC LIMIT 1) AS c ON true"
+		 " CROSS JOIN LATERAL (SELECT CASE WHEN a.floor IS NULL THEN coalesce(c.balance, 0)"
+		 "  + coalesce((SELECT sum(t.amount) FROM concert.transfer AS t"
+		 "   WHERE t.credit_account_id = a.id AND t.seq > coalesce(c.seq, 0)), 0)"
+		 "  - coalesce((SELECT sum(t.amount) FROM concert.transfer AS t"
+		 "   WHERE t.debit_account_id = a.id AND t.seq > coalesce(c.seq, 0)), 0)"
+		 "  ELSE b.credits::numeric - b.debits END AS balance) AS s" PENDING("debit") "d" PENDING(
+			 "credit") "e WHERE a.id = $1 AND a.deleted_at IS NULL",
+		 UUIDOID);
 
 /*
  * What was recorded by a time lies up to the first checkpoint whose latest time is after it by
  * more than any transfer was ever recorded too early, and after the last checkpoint.
  */
-#define MOVED_IN(side, amount, range)                                                            \
+#define MOVED_IN(side, amount, range)                                                           \
 	"SELECT " amount " AS amount FROM concert.transfer AS t WHERE t." side "_account_id = a.id" \
 	" AND t.created_at <= $2 AND " range
-#define MOVED(range)                       \
-	MOVED_IN("credit", "t.amount", range)  \
+#define MOVED(range)                      \
+	MOVED_IN("credit", "t.amount", range) \
 	" UNION ALL " MOVED_IN("debit", "-t.amount", range)
 
 static SavedPlan read_balance_at = PLAN(
@@ -59,8 +59,10 @@ static SavedPlan read_balance_at = PLAN(
 	"  AND k.last_at > $2 + l.set_back_us * interval '1 microsecond'"
 	"  ORDER BY k.last_at, k.seq LIMIT 1) AS u ON true"
 	" CROSS JOIN LATERAL (SELECT coalesce(sum(s.amount), 0) AS amount FROM ("
-	" " MOVED("t.seq > coalesce(c.seq, 0) AND t.seq <= coalesce(u.seq, l.seq)") " UNION ALL"
-	" " MOVED("t.seq > coalesce(l.seq, 0)") ") AS s) AS m WHERE a.id = $1",
+	" " MOVED(
+		"t.seq > coalesce(c.seq, 0) AND t.seq <= coalesce(u.seq, l.seq)") " UNION ALL"
+																		  " " MOVED(
+																			  "t.seq > coalesce(l.seq, 0)") ") AS s) AS m WHERE a.id = $1",
 	UUIDOID, TIMESTAMPTZOID);
 
 Datum

@@ -153,9 +153,9 @@ static inline bool
 compat_update_tuple(ResultRelInfo *result, EState *estate, ItemPointer place, TupleTableSlot *slot,
 					Snapshot snapshot, Snapshot crosscheck)
 {
-	TM_FailureData	failure;
-	LockTupleMode	mode;
-	CommandId		command = GetCurrentCommandId(true);
+	TM_FailureData failure;
+	LockTupleMode  mode;
+	CommandId	   command = GetCurrentCommandId(true);
 #if PG_VERSION_NUM >= 160000
 	TU_UpdateIndexes indexes;
 #else

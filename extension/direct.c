@@ -232,8 +232,7 @@ table_judge(TableEntry *entry, DirectTable table)
 		RelationGetNumberOfAttributes(relation) >= table_names[table].columns;
 	constraints = RelationGetDescr(relation)->constr;
 	entry->readable = plain;
-	writable = plain &&
-		RelationGetNumberOfAttributes(relation) == table_names[table].columns &&
+	writable = plain && RelationGetNumberOfAttributes(relation) == table_names[table].columns &&
 		(constraints == NULL || !constraints->has_generated_stored) &&
 		checks_are_plain(constraints) && indexes_are_plain(relation);
 	entry->insertable = writable && triggers_are_ours(relation->trigdesc, table);
@@ -703,10 +702,10 @@ static bool
 inserter_replace(Inserter *inserter, const DirectScan *scan)
 {
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(inserter->estate));
-	bool		  done = compat_update_tuple(
-		 inserter->result, inserter->estate, &scan->slot->tts_tid, inserter->slot,
-		 scan->scan->xs_snapshot,
-		 IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot);
+	bool done = compat_update_tuple(inserter->result, inserter->estate, &scan->slot->tts_tid,
+									inserter->slot, scan->scan->xs_snapshot,
+									IsolationUsesXactSnapshot() ? GetTransactionSnapshot()
+																: InvalidSnapshot);
 
 	MemoryContextSwitchTo(caller);
 	return done;

@@ -320,8 +320,8 @@ booking_confirm(const Booking *booking, TimestampTz now, const char *correlation
 	int changed = reservation_direct_confirm(booking, now);
 
 	if (changed < booking->count)
-		changed += plan_write(&confirm_booking, PLAN_ARGS(uuid_value(&booking->id),
-														  value(TimestampTzGetDatum(now))));
+		changed += plan_write(&confirm_booking,
+							  PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(now))));
 	booking_require_changed(&confirm_booking, changed, booking->count);
 	booking_tell(booking, (Act){.action = "confirmed", .correlation_id = correlation_id}, now);
 }
