@@ -19,7 +19,7 @@ use Test::More;
 
 use constant {
 	WALLETS => 20_000,
-	CONCERTS => 1_000,
+	CONCERTS => 990,
 	CHECKPOINT_TRANSFERS => 200,
 	MOMENTS => 40,
 	REPORT_TIMEOUT => '30s',
@@ -121,6 +121,7 @@ BEGIN
 	END LOOP;
 END
 $$;
+SELECT concert.checkpoint_accounts(10000);
 TRUNCATE moved;
 INSERT INTO moved
 SELECT account_id, sum(debit) AS debits, sum(credit) AS credits, count(*) AS transfers
