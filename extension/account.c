@@ -16,14 +16,18 @@
  */
 #include "account.h"
 
+#include "account_direct.h"
+#include "checkpoint.h"
 #include "common/int.h"
 #include "direct.h"
 #include "errors.h"
 #include "lock.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #define FLOOR_MIN (-PRICE_MAX)
+#define CHECKPOINTS_PER_SAVE_MAX 10
 
 PG_FUNCTION_INFO_V1(concert_open_account);
 PG_FUNCTION_INFO_V1(concert_freeze_account);
@@ -56,8 +60,9 @@ static SavedPlan insert_lapsed =
 
 static SavedPlan change_balance =
 	PLAN("UPDATE concert.account_balance SET debits = debits + $2, credits = credits + $3,"
-		 " debits_pending = debits_pending + $4, lapsed_through = $5 WHERE account_id = $1",
-		 UUIDOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID);
+		 " debits_pending = debits_pending + $4, lapsed_through = $5, transfers = transfers + $6"
+		 " WHERE account_id = $1 RETURNING transfers",
+		 UUIDOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID);
 
 static SavedPlan find_same = PLAN(
 	"SELECT id, floor FROM concert.account WHERE kind = $1 AND currency = $2"
@@ -97,6 +102,31 @@ accounts_find(const Accounts *accounts, const pg_uuid_t *id)
 }
 
 static void
+account_take_lock(Account *account, bool has_floor, AccountsLock lock)
+{
+	account->is_locked = has_floor || lock == ACCOUNTS_TO_CHANGE;
+	if (account->is_locked)
+		lock_wait(LOCK_ACCOUNT, lock_name_uuid(&account->id));
+	else
+		lock_wait_shared(LOCK_ACCOUNT, lock_name_uuid(&account->id));
+}
+
+static void
+accounts_take_locks_direct(Accounts *accounts, AccountsLock lock)
+{
+	Snapshot snapshot = direct_snapshot();
+
+	for (int i = 0; i < accounts->count; i++)
+	{
+		bool has_floor;
+
+		if (account_direct_floor(&accounts->rows[i].id, snapshot, &has_floor))
+			account_take_lock(&accounts->rows[i], has_floor, lock);
+	}
+	UnregisterSnapshot(snapshot);
+}
+
+static void
 accounts_take_locks(Accounts *accounts, NullableDatum ids, AccountsLock lock)
 {
 	int found = plan_read(&find_accounts, PLAN_ARGS(ids));
@@ -104,39 +134,66 @@ accounts_take_locks(Accounts *accounts, NullableDatum ids, AccountsLock lock)
 	for (int i = 0; i < found; i++)
 	{
 		pg_uuid_t id = plan_uuid(i, 0);
-		Account	 *account = accounts_find(accounts, &id);
 
-		account->is_locked = plan_bool(i, 1) || lock == ACCOUNTS_TO_CHANGE;
-		if (account->is_locked)
-			lock_wait(LOCK_ACCOUNT, lock_name_uuid(&id));
-		else
-			lock_wait_shared(LOCK_ACCOUNT, lock_name_uuid(&id));
+		account_take_lock(accounts_find(accounts, &id), plan_bool(i, 1), lock);
 	}
-	LockRelationOid(direct_table_oid(DIRECT_TRANSFER), RowExclusiveLock);
 }
 
 static void
-account_read(Account *account, int row)
+accounts_read_direct(Accounts *accounts)
 {
-	strlcpy(account->currency, plan_text(row, 1), CURRENCY_BYTES);
-	account->is_known = true;
-	account->is_frozen = plan_bool(row, 2);
-	account->has_floor = !plan_is_null(row, 3);
+	Snapshot snapshot = direct_snapshot();
+
+	for (int i = 0; i < accounts->count; i++)
+		accounts->rows[i].is_known = account_direct_read(&accounts->rows[i], snapshot);
+	UnregisterSnapshot(snapshot);
+}
+
+static void
+accounts_read(Accounts *accounts, NullableDatum ids)
+{
+	int found = plan_read(&read_accounts, PLAN_ARGS(ids));
+
+	for (int i = 0; i < found; i++)
+	{
+		pg_uuid_t id = plan_uuid(i, 0);
+		Account	 *account = accounts_find(accounts, &id);
+
+		strlcpy(account->currency, plan_text(i, 1), CURRENCY_BYTES);
+		account->is_known = true;
+		account->is_frozen = plan_bool(i, 2);
+		account->has_floor = !plan_is_null(i, 3);
+		account->floor = plan_int64(i, 3);
+		account->has_row = !plan_is_null(i, 4);
+		if (!account->has_floor || !account->has_row)
+			continue;
+		account->debits = plan_int64(i, 4);
+		account->credits = plan_int64(i, 5);
+		account->set_aside = plan_int64(i, 6);
+		account->lapsed_through = plan_time(i, 7);
+	}
+}
+
+static void
+account_error_no_row(const Account *account)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("account \"%s\" has no balance row", uuid_text(&account->id))));
+}
+
+/* A balance counts only under the account's lock, which one that got its floor meanwhile has not. */
+static void
+account_check(const Account *account)
+{
 	if (!account->has_floor)
 		return;
-	if (plan_is_null(row, 4))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("account \"%s\" has no balance row", uuid_text(&account->id))));
+	if (!account->has_row)
+		account_error_no_row(account);
 	if (!account->is_locked)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not lock account \"%s\"", uuid_text(&account->id))));
-	account->floor = plan_int64(row, 3);
-	account->debits = plan_int64(row, 4);
-	account->credits = plan_int64(row, 5);
-	account->set_aside = plan_int64(row, 6);
-	account->lapsed_through = plan_time(row, 7);
 }
 
 /* Nothing that was set aside before its time came is left of a pending whose time is over. */
@@ -158,26 +215,29 @@ accounts_lock(const pg_uuid_t *ids, int count, AccountsLock lock)
 {
 	Accounts	  accounts = {.rows = palloc0(sizeof(Account) * count)};
 	pg_uuid_t	 *sorted = palloc(sizeof(pg_uuid_t) * count);
-	NullableDatum id_array;
-	int			  found;
+	bool		  is_direct = account_goes_direct();
+	NullableDatum id_array = is_direct ? null_value() : uuid_array_value(ids, count);
 
 	memcpy(sorted, ids, sizeof(pg_uuid_t) * count);
 	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
 	for (int i = 0; i < count; i++)
 		if (i == 0 || uuid_compare(&sorted[i - 1], &sorted[i]) != 0)
 			accounts.rows[accounts.count++].id = sorted[i];
-	id_array = uuid_array_value(ids, count);
-	accounts_take_locks(&accounts, id_array, lock);
-	found = plan_read(&read_accounts, PLAN_ARGS(id_array));
-	for (int i = 0; i < found; i++)
-	{
-		pg_uuid_t id = plan_uuid(i, 0);
-
-		account_read(accounts_find(&accounts, &id), i);
-	}
+	if (is_direct)
+		accounts_take_locks_direct(&accounts, lock);
+	else
+		accounts_take_locks(&accounts, id_array, lock);
+	LockRelationOid(direct_table_oid(DIRECT_TRANSFER), RowExclusiveLock);
+	if (is_direct)
+		accounts_read_direct(&accounts);
+	else
+		accounts_read(&accounts, id_array);
 	accounts.now = GetCurrentTimestamp();
 	for (int i = 0; i < accounts.count; i++)
+	{
+		account_check(&accounts.rows[i]);
 		account_let_lapse(&accounts.rows[i], accounts.now);
+	}
 	return accounts;
 }
 
@@ -201,15 +261,19 @@ account_add(const Account *account, int64 *sum, int64 *added, int64 amount)
 void
 account_debit(Account *account, int64 amount)
 {
-	if (account->has_floor)
-		account_add(account, &account->debits, &account->debits_added, amount);
+	if (!account->has_floor)
+		return;
+	account_add(account, &account->debits, &account->debits_added, amount);
+	account->transfers_added++;
 }
 
 void
 account_credit(Account *account, int64 amount)
 {
-	if (account->has_floor)
-		account_add(account, &account->credits, &account->credits_added, amount);
+	if (!account->has_floor)
+		return;
+	account_add(account, &account->credits, &account->credits_added, amount);
+	account->transfers_added++;
 }
 
 void
@@ -219,10 +283,30 @@ account_set_aside(Account *account, int64 amount)
 		account_add(account, &account->set_aside, &account->aside_added, amount);
 }
 
+/* Writes the balance row; returns how many transfers it counts. */
+static int64
+account_change(const Account *account, TimestampTz lapsed_through)
+{
+	int64 transfers;
+
+	if (account_goes_direct() && account_direct_change(account, lapsed_through, &transfers))
+		return transfers;
+	if (plan_write(&change_balance,
+				   PLAN_ARGS(uuid_value(&account->id), value(Int64GetDatum(account->debits_added)),
+							 value(Int64GetDatum(account->credits_added)),
+							 value(Int64GetDatum(account->aside_added - account->lapsed)),
+							 value(TimestampTzGetDatum(lapsed_through)),
+							 value(Int32GetDatum(account->transfers_added)))) != 1)
+		account_error_no_row(account);
+	return plan_int64(0, 0);
+}
+
+/* Under the account's lock: none of its transfers can follow under a number that was given out. */
 static void
 account_save(const Account *account, TimestampTz now)
 {
 	TimestampTz lapsed_through = account->lapsed_through;
+	int64		transfers;
 
 	if (account->debits_added == 0 && account->credits_added == 0 && account->aside_added == 0 &&
 		account->lapsed == 0)
@@ -234,14 +318,10 @@ account_save(const Account *account, TimestampTz now)
 							 value(TimestampTzGetDatum(now))));
 		lapsed_through = now;
 	}
-	if (plan_write(&change_balance,
-				   PLAN_ARGS(uuid_value(&account->id), value(Int64GetDatum(account->debits_added)),
-							 value(Int64GetDatum(account->credits_added)),
-							 value(Int64GetDatum(account->aside_added - account->lapsed)),
-							 value(TimestampTzGetDatum(lapsed_through)))) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("account \"%s\" has no balance row", uuid_text(&account->id))));
+	transfers = account_change(account, lapsed_through);
+	if (transfers / CHECKPOINT_TRANSFERS >
+		(transfers - account->transfers_added) / CHECKPOINT_TRANSFERS)
+		checkpoint_account(&account->id, PG_INT64_MAX, CHECKPOINTS_PER_SAVE_MAX);
 }
 
 void

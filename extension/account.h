@@ -23,7 +23,9 @@ typedef struct Account
 	int64		debits_added;
 	int64		credits_added;
 	int64		aside_added;
+	int			transfers_added;
 	bool		is_locked;
+	bool		has_row; /* of account_balance, as an account with a floor must */
 } Account;
 
 /* Accounts that were locked together, in id order, none twice. */

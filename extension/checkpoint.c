@@ -6,8 +6,11 @@
  * held that lock are gone, every number given out before is that of a row which is committed or
  * never will be; and whoever's snapshot sees the checkpoint sees those rows. That holds over a
  * crash, a failover, and a clock that goes back; times do not.
+ *
+ * Of an account with a floor the transfers follow each other under its lock, so that whoever makes
+ * one knows that none can follow under its number: accounts_save() writes those checkpoints.
  */
-#include "plan.h"
+#include "checkpoint.h"
 
 #include "direct.h"
 #include "errors.h"
@@ -15,7 +18,6 @@
 #include "storage/lmgr.h"
 
 #define CHECKPOINTS_MAX 10000
-#define CHECKPOINT_TRANSFERS 1000
 
 PG_FUNCTION_INFO_V1(concert_checkpoint_accounts);
 
@@ -37,7 +39,7 @@ static SavedPlan find_long =
 
 static SavedPlan insert_checkpoint = PLAN(
 	"WITH c AS ("
-	" SELECT seq, debits, credits, last_at FROM concert.account_checkpoint"
+	" SELECT seq, debits, credits, last_at, set_back_us FROM concert.account_checkpoint"
 	" WHERE account_id = $1 ORDER BY seq DESC LIMIT 1),"
 	" t AS ("
 	"  (SELECT seq, amount AS debit, 0 AS credit, created_at FROM concert.transfer"
@@ -46,10 +48,12 @@ static SavedPlan insert_checkpoint = PLAN(
 	"  (SELECT seq, 0, amount, created_at FROM concert.transfer"
 	"   WHERE credit_account_id = $1 AND seq <= $2 AND seq > coalesce((SELECT seq FROM c), 0)"
 	"   ORDER BY seq LIMIT $3) ORDER BY seq LIMIT $3)"
-	" INSERT INTO concert.account_checkpoint (account_id, seq, debits, credits, first_at, last_at)"
+	" INSERT INTO concert.account_checkpoint (account_id, seq, debits, credits, last_at, set_back_us)"
 	" SELECT $1, max(seq), sum(debit) + coalesce((SELECT debits FROM c), 0),"
-	" sum(credit) + coalesce((SELECT credits FROM c), 0), min(created_at),"
-	" greatest(max(created_at), (SELECT last_at FROM c)) FROM t HAVING count(*) = $3"
+	" sum(credit) + coalesce((SELECT credits FROM c), 0),"
+	" greatest(max(created_at), (SELECT last_at FROM c)),"
+	" greatest((SELECT set_back_us FROM c), 0, extract(epoch FROM"
+	"  (SELECT last_at FROM c) - min(created_at)) * 1000000)::bigint FROM t HAVING count(*) = $3"
 	" ON CONFLICT (account_id, seq) DO NOTHING",
 	UUIDOID, INT8OID, INT4OID);
 
@@ -67,7 +71,7 @@ checkpoint_number(void)
 	return number;
 }
 
-static int
+int
 checkpoint_account(const pg_uuid_t *account_id, int64 number, int max)
 {
 	int written = 0;

@@ -8,6 +8,8 @@
 #define CONCERT_COMPAT_H
 
 #include "access/genam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
@@ -141,6 +143,37 @@ compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *
 #else
 	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
 #endif
+}
+
+/*
+ * Replaces a row by the slot's, which gets into those indexes that need it; false when somebody
+ * else, or a snapshot to be checked against, has another version of it.
+ */
+static inline bool
+compat_update_tuple(ResultRelInfo *result, EState *estate, ItemPointer place, TupleTableSlot *slot,
+					Snapshot snapshot, Snapshot crosscheck)
+{
+	TM_FailureData failure;
+	LockTupleMode  mode;
+	CommandId	   command = GetCurrentCommandId(true);
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes indexes;
+#else
+	bool indexes;
+#endif
+
+	if (table_tuple_update(result->ri_RelationDesc, place, slot, command, snapshot, crosscheck,
+						   true, &failure, &mode, &indexes) != TM_Ok)
+		return false;
+#if PG_VERSION_NUM >= 160000
+	if (indexes != TU_None)
+		(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL,
+									 indexes == TU_Summarizing);
+#else
+	if (indexes)
+		compat_insert_index_tuples(result, slot, estate);
+#endif
+	return true;
 }
 
 static inline void

@@ -31,7 +31,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* What an insert needs of the executor; lives as long as the table's entry. */
+/* What an insert or an update needs of the executor; lives as long as the table's entry. */
 typedef struct Inserter
 {
 	MemoryContext	context;
@@ -49,10 +49,12 @@ typedef struct TableEntry
 	Oid		  oid;
 	bool	  readable;
 	bool	  insertable;
-	Inserter *inserter; /* made by the first insert */
+	bool	  updatable;
+	Inserter *inserter; /* made by the first insert or update */
 	Oid		  user;		/* whose rights these are; InvalidOid: nobody has been asked about */
 	bool	  may_read;
 	bool	  may_insert;
+	bool	  may_update;
 } TableEntry;
 
 static const struct
@@ -76,6 +78,8 @@ static const struct
 	[DIRECT_OUTBOX_STATE] = {"outbox_state", 5},
 	[DIRECT_CONCESSION] = {"concession", 7},
 	[DIRECT_TRANSFER] = {"transfer", 16},
+	[DIRECT_ACCOUNT] = {"account", 9},
+	[DIRECT_ACCOUNT_BALANCE] = {"account_balance", 6},
 };
 
 static const struct
@@ -89,6 +93,7 @@ static const struct
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
 	[DIRECT_SEAT_ID] = {"seat_pkey", DIRECT_SEAT, {F_UUID_EQ}},
 	[DIRECT_SEAT_POSITION] = {"seat_position", DIRECT_SEAT, {F_UUID_EQ}},
+	[DIRECT_RESERVATION_ID] = {"reservation_pkey", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_LIVE_SEAT] = {"reservation_live_seat", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_SEAT_FENCE] = {"reservation_seat_fence", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_USER_DATE] = {"reservation_user_date",
@@ -107,6 +112,11 @@ static const struct
 								 DIRECT_HISTORY,
 								 {F_UUID_EQ, F_XID8EQ},
 								 F_XID8GE},
+	[DIRECT_ACCOUNT_ID] = {"account_pkey", DIRECT_ACCOUNT, {F_UUID_EQ}},
+	[DIRECT_ACCOUNT_OF_OWNER] = {"account_of_owner",
+								 DIRECT_ACCOUNT,
+								 {F_UUID_EQ, F_TEXTEQ, F_TEXTEQ}},
+	[DIRECT_ACCOUNT_BALANCE_ID] = {"account_balance_pkey", DIRECT_ACCOUNT_BALANCE, {F_UUID_EQ}},
 };
 
 static TableEntry tables[DIRECT_TABLES];
@@ -119,14 +129,19 @@ static void		   table_ask_rights(TableEntry *entry);
 static Oid		   direct_oid(const char *name);
 static void		   table_judge(TableEntry *entry, DirectTable table);
 static bool		   triggers_are_ours(const TriggerDesc *triggers, DirectTable table);
+static bool		   triggers_watch_keys(const TriggerDesc *triggers);
 static bool		   checks_are_plain(const TupleConstr *constraints);
 static bool		   expression_is_plain(Node *expression);
 static bool		   indexes_are_plain(Relation table);
+static Inserter	  *inserter_begin(DirectTable table, bool updates);
+static void		   inserter_end(Inserter *inserter);
 static Inserter	  *inserter_make(Relation table);
 static void		   inserter_drop(Inserter *inserter);
 static void		   inserter_open(Inserter *inserter, Relation table);
 static void		   inserter_close(Inserter *inserter);
-static void		   inserter_put(Inserter *inserter, Relation table, const NullableDatum *columns);
+static void		   inserter_fill(Inserter *inserter, const NullableDatum *columns);
+static void		   inserter_put(Inserter *inserter);
+static bool		   inserter_replace(Inserter *inserter, const DirectScan *scan);
 
 static void
 direct_forget(Datum arg, Oid relation)
@@ -157,6 +172,7 @@ table_ask_rights(TableEntry *entry)
 	entry->user = GetUserId();
 	entry->may_read = pg_class_aclcheck(entry->oid, entry->user, ACL_SELECT) == ACLCHECK_OK;
 	entry->may_insert = pg_class_aclcheck(entry->oid, entry->user, ACL_INSERT) == ACLCHECK_OK;
+	entry->may_update = pg_class_aclcheck(entry->oid, entry->user, ACL_UPDATE) == ACLCHECK_OK;
 }
 
 static Oid
@@ -201,11 +217,12 @@ table_judge(TableEntry *entry, DirectTable table)
 	Relation		   relation;
 	const TupleConstr *constraints;
 	bool			   plain;
+	bool			   writable;
 
 	if (entry->inserter != NULL)
 		inserter_drop(entry->inserter);
 	entry->inserter = NULL;
-	entry->readable = entry->insertable = false;
+	entry->readable = entry->insertable = entry->updatable = false;
 	entry->user = InvalidOid;
 	entry->oid = direct_oid(table_names[table].name);
 	relation = table_open(entry->oid, AccessShareLock);
@@ -215,11 +232,11 @@ table_judge(TableEntry *entry, DirectTable table)
 		RelationGetNumberOfAttributes(relation) >= table_names[table].columns;
 	constraints = RelationGetDescr(relation)->constr;
 	entry->readable = plain;
-	entry->insertable = plain &&
-		RelationGetNumberOfAttributes(relation) == table_names[table].columns &&
+	writable = plain && RelationGetNumberOfAttributes(relation) == table_names[table].columns &&
 		(constraints == NULL || !constraints->has_generated_stored) &&
-		checks_are_plain(constraints) && triggers_are_ours(relation->trigdesc, table) &&
-		indexes_are_plain(relation);
+		checks_are_plain(constraints) && indexes_are_plain(relation);
+	entry->insertable = writable && triggers_are_ours(relation->trigdesc, table);
+	entry->updatable = writable && triggers_watch_keys(relation->trigdesc);
 	table_close(relation, AccessShareLock);
 }
 
@@ -249,6 +266,22 @@ triggers_are_ours(const TriggerDesc *triggers, DirectTable table)
 			continue;
 		if (!trigger->tgisinternal || trigger->tgfoid != F_RI_FKEY_CHECK_INS ||
 			!key_is_ours(table, trigger->tgconstrrelid))
+			return false;
+	}
+	return true;
+}
+
+/* Of the triggers that an UPDATE fires a foreign key's do nothing while its columns stay. */
+static bool
+triggers_watch_keys(const TriggerDesc *triggers)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_UPDATE(trigger->tgtype) &&
+			(!trigger->tgisinternal || trigger->tgdeferrable ||
+			 RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE))
 			return false;
 	}
 	return true;
@@ -506,27 +539,68 @@ direct_text_is(const DirectScan *scan, int column, const char *word)
 bool
 direct_insert(DirectTable table, const NullableDatum *columns)
 {
+	Inserter *inserter = inserter_begin(table, false);
+
+	if (inserter == NULL)
+		return false;
+	inserter_fill(inserter, columns);
+	inserter_put(inserter);
+	inserter_end(inserter);
+	return true;
+}
+
+bool
+direct_update(const DirectScan *scan, DirectTable table, const NullableDatum *columns)
+{
+	Inserter *inserter = inserter_begin(table, true);
+	bool	  done;
+
+	if (inserter == NULL)
+		return false;
+	CheckCmdReplicaIdentity(inserter->result->ri_RelationDesc, CMD_UPDATE);
+	inserter_fill(inserter, columns);
+	done = inserter_replace(inserter, scan);
+	inserter_end(inserter);
+	return done;
+}
+
+static bool
+table_entry_allows(const TableEntry *entry, bool updates)
+{
+	return updates ? entry->updatable && entry->may_update : entry->insertable && entry->may_insert;
+}
+
+/* NULL when the table may not be written so. */
+static Inserter *
+inserter_begin(DirectTable table, bool updates)
+{
 	TableEntry *entry = table_entry(table);
 	Relation	relation;
 
-	if (!settings_direct_access || !entry->insertable || !entry->may_insert)
-		return false;
-	PreventCommandIfReadOnly("INSERT");
+	if (!settings_direct_access || !table_entry_allows(entry, updates))
+		return NULL;
+	PreventCommandIfReadOnly(updates ? "UPDATE" : "INSERT");
 	relation = table_open(entry->oid, RowExclusiveLock);
 	entry = table_entry(table);
-	if (!entry->insertable)
+	if (!table_entry_allows(entry, updates))
 	{
 		table_close(relation, RowExclusiveLock);
-		return false;
+		return NULL;
 	}
 	if (entry->inserter == NULL)
 		entry->inserter = inserter_make(relation);
 	inserter_open(entry->inserter, relation);
-	inserter_put(entry->inserter, relation, columns);
-	inserter_close(entry->inserter);
-	table_close(relation, NoLock);
+	return entry->inserter;
+}
+
+static void
+inserter_end(Inserter *inserter)
+{
+	Relation table = inserter->result->ri_RelationDesc;
+
+	inserter_close(inserter);
+	table_close(table, NoLock);
 	CommandCounterIncrement();
-	return true;
 }
 
 static Inserter *
@@ -590,9 +664,10 @@ inserter_close(Inserter *inserter)
 }
 
 static void
-inserter_put(Inserter *inserter, Relation table, const NullableDatum *columns)
+inserter_fill(Inserter *inserter, const NullableDatum *columns)
 {
 	TupleTableSlot *slot = inserter->slot;
+	Relation		table = inserter->result->ri_RelationDesc;
 	MemoryContext	caller;
 
 	ResetPerTupleExprContext(inserter->estate);
@@ -607,8 +682,31 @@ inserter_put(Inserter *inserter, Relation table, const NullableDatum *columns)
 	slot->tts_tableOid = RelationGetRelid(table);
 	if (RelationGetDescr(table)->constr != NULL)
 		ExecConstraints(inserter->result, slot, inserter->estate);
-	table_tuple_insert(table, slot, GetCurrentCommandId(true), 0, NULL);
-	if (inserter->index_count > 0)
-		compat_insert_index_tuples(inserter->result, slot, inserter->estate);
 	MemoryContextSwitchTo(caller);
+}
+
+static void
+inserter_put(Inserter *inserter)
+{
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(inserter->estate));
+
+	table_tuple_insert(inserter->result->ri_RelationDesc, inserter->slot, GetCurrentCommandId(true),
+					   0, NULL);
+	if (inserter->index_count > 0)
+		compat_insert_index_tuples(inserter->result, inserter->slot, inserter->estate);
+	MemoryContextSwitchTo(caller);
+}
+
+/* A transaction that keeps one snapshot may not change what this one does not show. */
+static bool
+inserter_replace(Inserter *inserter, const DirectScan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(inserter->estate));
+	bool done = compat_update_tuple(inserter->result, inserter->estate, &scan->slot->tts_tid,
+									inserter->slot, scan->scan->xs_snapshot,
+									IsolationUsesXactSnapshot() ? GetTransactionSnapshot()
+																: InvalidSnapshot);
+
+	MemoryContextSwitchTo(caller);
+	return done;
 }

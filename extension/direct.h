@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Direct access to our own tables: index scans and inserts without the executor.
+ * Direct access to our own tables: index scans, inserts and updates without the executor.
  *
  * It is what makes a sale cheaper than the plain INSERT of its row: no statement is set up, and
  * the foreign key of a reservation, whose row lock would dirty the seat's page, is proven by
@@ -44,6 +44,8 @@ typedef enum DirectTable
 	DIRECT_OUTBOX_STATE,
 	DIRECT_CONCESSION,
 	DIRECT_TRANSFER,
+	DIRECT_ACCOUNT,
+	DIRECT_ACCOUNT_BALANCE,
 	DIRECT_TABLES
 } DirectTable;
 
@@ -53,6 +55,7 @@ typedef enum DirectIndex
 	DIRECT_SECTION_ID,
 	DIRECT_SEAT_ID,
 	DIRECT_SEAT_POSITION,
+	DIRECT_RESERVATION_ID,
 	DIRECT_RESERVATION_LIVE_SEAT,
 	DIRECT_RESERVATION_SEAT_FENCE,
 	DIRECT_RESERVATION_USER_DATE,
@@ -64,6 +67,9 @@ typedef enum DirectIndex
 	DIRECT_OUTBOX_STATE_STAMP,
 	DIRECT_CONCESSION_LIVE_NAME,
 	DIRECT_HISTORY_DATE_XID,
+	DIRECT_ACCOUNT_ID,
+	DIRECT_ACCOUNT_OF_OWNER,
+	DIRECT_ACCOUNT_BALANCE_ID,
 	DIRECT_INDEXES
 } DirectIndex;
 
@@ -125,6 +131,14 @@ extern void direct_scan_end(DirectScan *scan);
  * may not be written directly. Raises what an INSERT would: 23502, 23505, 23514, 25006.
  */
 extern bool direct_insert(DirectTable table, const NullableDatum *columns);
+
+/*
+ * Replaces the scan's current row by one of all columns, none of a key among those that differ.
+ * False, and nothing done, when the table may not be written directly, or when the row is not what
+ * an UPDATE of this transaction would find: the caller's statement then does what is right.
+ * Raises what an UPDATE would.
+ */
+extern bool direct_update(const DirectScan *scan, DirectTable table, const NullableDatum *columns);
 
 /* One column of the scan's current row, counted from 1. */
 static inline Datum

@@ -7,6 +7,7 @@
  */
 #include "ledger.h"
 
+#include "account_direct.h"
 #include "errors.h"
 #include "outbox.h"
 #include "utils/builtins.h"
@@ -39,12 +40,16 @@ static bool
 ledger_find(const char *kind, const char *currency, const pg_uuid_t *owner_id, const char *name,
 			pg_uuid_t *ret_id)
 {
-	int found = owner_id != NULL
-		? plan_read(&find_owned,
-					PLAN_ARGS(uuid_value(owner_id), text_value(kind), text_value(currency)))
-		: plan_read(&find_named,
-					PLAN_ARGS(text_value(name), text_value(kind), text_value(currency)));
+	int found;
 
+	if (owner_id == NULL)
+		found = plan_read(&find_named,
+						  PLAN_ARGS(text_value(name), text_value(kind), text_value(currency)));
+	else if (account_goes_direct())
+		return account_direct_of_owner(owner_id, kind, currency, ret_id);
+	else
+		found = plan_read(&find_owned,
+						  PLAN_ARGS(uuid_value(owner_id), text_value(kind), text_value(currency)));
 	if (found > 0)
 		*ret_id = plan_uuid(0, 0);
 	return found > 0;
@@ -82,6 +87,8 @@ wallet_exists(const pg_uuid_t *user_id)
 bool
 revenue_find(const pg_uuid_t *date_id, const char *currency, pg_uuid_t *ret_id)
 {
+	if (account_goes_direct() && account_direct_revenue(date_id, currency, ret_id))
+		return true;
 	if (plan_read(&find_revenue, PLAN_ARGS(uuid_value(date_id), text_value(currency))) == 0)
 		return false;
 	*ret_id = plan_uuid(0, 0);

@@ -340,8 +340,13 @@ booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act ac
 void
 booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id)
 {
-	booking_change(&confirm_booking, booking, now,
-				   (Act){.action = "confirmed", .correlation_id = correlation_id}, now);
+	int changed = reservation_direct_confirm(booking, now);
+
+	if (changed < booking->count)
+		changed += plan_write(&confirm_booking,
+							  PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(now))));
+	booking_require_changed(&confirm_booking, changed, booking->count);
+	booking_tell(booking, (Act){.action = "confirmed", .correlation_id = correlation_id}, now);
 }
 
 void

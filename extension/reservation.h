@@ -55,6 +55,12 @@ extern Reason booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t 
  */
 extern void booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id);
 
+/*
+ * reservation_direct.c: the same without SQL, row by row; how many it confirmed, in their order. The
+ * others are left to the statement.
+ */
+extern int reservation_direct_confirm(const Booking *booking, TimestampTz now);
+
 /* Cancels these reservations of a booking that booking_lock_pending() has answered for. */
 extern void booking_cancel(const Booking *booking, TimestampTz now, const char *actor,
 						   const char *detail, const char *correlation_id);

@@ -10,7 +10,7 @@
 static SavedPlan find_date =
 	PLAN("SELECT d.sale_opens_at, d.sale_closes_at, d.pending_seconds, d.seats_per_user_max,"
 		 " d.admission = 'required', d.orphan_rule, d.orphan_relax_fill_percent, d.starts_at,"
-		 " d.orphan_relax_hours"
+		 " d.orphan_relax_hours, d.concert_id"
 		 " FROM concert.concert_date AS d WHERE d.id = $1 AND d.deleted_at IS NULL",
 		 UUIDOID);
 
@@ -78,6 +78,7 @@ store_read_date(const pg_uuid_t *date_id, DateRules *ret_rules)
 	if (plan_read(&find_date, PLAN_ARGS(uuid_value(date_id))) == 0)
 		return false;
 	*ret_rules = (DateRules){
+		.concert_id = plan_uuid(0, 9),
 		.sale_opens_at = plan_time(0, 0),
 		.sale_closes_at = plan_time(0, 1),
 		.pending_seconds = plan_int32(0, 2),

@@ -24,6 +24,7 @@ typedef enum OrphanRule
 /* The rules of a date's sale. */
 typedef struct DateRules
 {
+	pg_uuid_t	concert_id;
 	TimestampTz sale_opens_at;
 	TimestampTz sale_closes_at;
 	int			pending_seconds;

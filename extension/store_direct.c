@@ -22,7 +22,8 @@
 /* Columns of the tables, as their install pieces have them. */
 enum
 {
-	DATE_STARTS = 3,
+	DATE_CONCERT = 2,
+	DATE_STARTS,
 	DATE_SALE_OPENS = 5,
 	DATE_SALE_CLOSES,
 	DATE_PENDING_SECONDS,
@@ -98,6 +99,7 @@ date_read(const pg_uuid_t *date_id, DateRules *ret_rules)
 
 	if (lives)
 		*ret_rules = (DateRules){
+			.concert_id = direct_uuid(&scan, DATE_CONCERT),
 			.sale_opens_at = direct_int64(&scan, DATE_SALE_OPENS),
 			.sale_closes_at = direct_int64(&scan, DATE_SALE_CLOSES),
 			.pending_seconds = direct_int32(&scan, DATE_PENDING_SECONDS),

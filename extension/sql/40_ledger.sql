@@ -26,6 +26,7 @@ CREATE UNIQUE INDEX account_of_owner ON concert.account (owner_id, kind, currenc
     WHERE owner_id IS NOT NULL AND deleted_at IS NULL;
 CREATE UNIQUE INDEX account_of_name ON concert.account (name, kind, currency)
     WHERE name IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX account_without_floor ON concert.account (id) WHERE floor IS NULL;
 COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, a named source of funds, refunds to be paid, fees';
 
 CREATE TABLE concert.account_balance (
@@ -34,6 +35,7 @@ CREATE TABLE concert.account_balance (
     credits    bigint NOT NULL,
     debits_pending bigint NOT NULL DEFAULT 0,
     lapsed_through timestamptz NOT NULL DEFAULT '-infinity',
+    transfers bigint NOT NULL DEFAULT 0,
     CONSTRAINT account_balance_pkey PRIMARY KEY (account_id),
     CONSTRAINT account_balance_account_fkey FOREIGN KEY (account_id)
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT,
@@ -41,7 +43,7 @@ CREATE TABLE concert.account_balance (
     CONSTRAINT account_balance_pending CHECK (debits_pending >= 0)
 ) WITH (fillfactor = 70);
 CREATE INDEX account_balance_with_pending ON concert.account_balance (account_id) WHERE debits_pending > 0;
-COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved';
+COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved; transfers counts those since it is counted';
 
 CREATE TABLE concert.payment (
     id         uuid        NOT NULL DEFAULT concert.uuid7(),
@@ -165,14 +167,14 @@ CREATE TABLE concert.account_checkpoint (
     seq        bigint      NOT NULL,
     debits     numeric     NOT NULL,
     credits    numeric     NOT NULL,
-    first_at   timestamptz NOT NULL,
     last_at    timestamptz NOT NULL,
+    set_back_us bigint     NOT NULL,
     CONSTRAINT account_checkpoint_pkey PRIMARY KEY (account_id, seq),
     CONSTRAINT account_checkpoint_account_fkey FOREIGN KEY (account_id)
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT
 );
 CREATE INDEX account_checkpoint_last ON concert.account_checkpoint (account_id, last_at, seq);
-COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later transfer can be under; the earliest time of those since the checkpoint before, the latest of all';
+COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later one of it can be under; their latest time, and by how much one was at most recorded before the latest of an earlier checkpoint';
 
 SELECT pg_catalog.pg_extension_config_dump('concert.account', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.account_balance', '');

@@ -33,22 +33,8 @@ REVOKE ALL ON FUNCTION concert.account_sums(uuid) FROM PUBLIC;
 CREATE FUNCTION concert.account_balance(account_id uuid)
     RETURNS TABLE (currency text, kind text, balance bigint, pending_debits bigint, pending_credits bigint,
                    available bigint, is_frozen boolean)
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT a.currency, a.kind, (s.credits - s.debits)::bigint, d.amount::bigint, e.amount::bigint,
-           (s.credits - s.debits - d.amount - a.floor)::bigint, a.frozen_at IS NOT NULL
-    FROM concert.account AS a
-    CROSS JOIN LATERAL concert.account_sums(a.id) AS s
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
-        WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp()
-          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS d
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
-        WHERE p.credit_account_id = a.id AND p.expires_at > statement_timestamp()
-          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS e
-    WHERE a.id = account_balance.account_id AND a.deleted_at IS NULL;
-END;
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1
+    AS 'MODULE_PATHNAME', 'concert_account_balance';
 COMMENT ON FUNCTION concert.account_balance(uuid)
     IS 'what an account holds, what is set aside and what is available';
 REVOKE ALL ON FUNCTION concert.account_balance(uuid) FROM PUBLIC;
@@ -59,30 +45,8 @@ GRANT EXECUTE ON FUNCTION concert.account_balance(uuid) TO concert_admin;
 -- Example: SELECT concert.balance_at(:account, now() - interval '1 day');
 CREATE FUNCTION concert.balance_at(account_id uuid, at timestamptz)
     RETURNS bigint
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (coalesce(c.credits - c.debits, 0) + e.amount - d.amount)::bigint
-    FROM concert.account AS a
-    LEFT JOIN LATERAL (
-        SELECT k.seq, k.debits, k.credits FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id AND k.last_at <= balance_at.at
-        ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id) AS l
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id AND k.first_at <= balance_at.at) AS u
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
-        WHERE t.debit_account_id = a.id AND t.created_at <= balance_at.at
-          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS d
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
-        WHERE t.credit_account_id = a.id AND t.created_at <= balance_at.at
-          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS e
-    WHERE a.id = balance_at.account_id AND balance_at.at IS NOT NULL;
-END;
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_balance_at';
 COMMENT ON FUNCTION concert.balance_at(uuid, timestamptz)
     IS 'what an account held at a time';
 REVOKE ALL ON FUNCTION concert.balance_at(uuid, timestamptz) FROM PUBLIC;
@@ -100,14 +64,30 @@ BEGIN ATOMIC
     SELECT m.created_at, coalesce(m.effective_at, m.created_at), m.id, m.kind, m.amount,
            m.balance::bigint, m.description, m.external_ref
     FROM (SELECT t.created_at, t.effective_at, t.id, t.kind, t.seq, t.description, t.external_ref, t.amount,
-                 sum(t.amount) OVER (PARTITION BY a.id ORDER BY t.seq) AS balance
+                 part.base + sum(t.amount) OVER (PARTITION BY part.after_seq ORDER BY t.seq) AS balance
           FROM concert.account AS a
+          LEFT JOIN LATERAL (
+              SELECT k.seq, k.credits - k.debits AS balance, k.set_back_us FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id ORDER BY k.seq DESC LIMIT 1) AS l ON true
+          LEFT JOIN LATERAL (
+              SELECT k.seq, k.credits - k.debits AS balance FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id AND k.last_at < from_time
+              ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
+          LEFT JOIN LATERAL (
+              SELECT k.seq FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id AND k.last_at >= to_time + l.set_back_us * interval '1 microsecond'
+              ORDER BY k.last_at, k.seq LIMIT 1) AS u ON true
+          CROSS JOIN LATERAL (VALUES
+              (coalesce(c.seq, 0), coalesce(u.seq, l.seq), coalesce(c.balance, 0)),
+              (coalesce(l.seq, 0), 9223372036854775807, coalesce(l.balance, 0))) AS part (after_seq, to_seq, base)
           CROSS JOIN LATERAL (
               SELECT c.created_at, c.effective_at, c.id, c.kind, c.seq, c.description, c.external_ref, c.amount
-              FROM concert.transfer AS c WHERE c.credit_account_id = a.id
+              FROM concert.transfer AS c
+              WHERE c.credit_account_id = a.id AND c.seq > part.after_seq AND c.seq <= part.to_seq
               UNION ALL
               SELECT d.created_at, d.effective_at, d.id, d.kind, d.seq, d.description, d.external_ref, -d.amount
-              FROM concert.transfer AS d WHERE d.debit_account_id = a.id) AS t
+              FROM concert.transfer AS d
+              WHERE d.debit_account_id = a.id AND d.seq > part.after_seq AND d.seq <= part.to_seq) AS t
           WHERE a.owner_id = points_statement.user_id AND a.kind = 'wallet'
             AND a.currency = points_statement.currency AND a.deleted_at IS NULL) AS m
     WHERE (from_time IS NULL OR m.created_at >= from_time) AND (to_time IS NULL OR m.created_at < to_time)
@@ -122,72 +102,99 @@ GRANT EXECUTE ON FUNCTION concert.points_statement(uuid, timestamptz, timestampt
 -- when all is well. It looks at the transfers that were recorded from the first time on and before
 -- the second (NULL is no bound), and at every account that they moved money of, since its beginning:
 --   each account's balance row against its transfers, its floor with what is set aside, what is set
---   aside against the pending transfers, its checkpoints against its transfers, nothing left in a
+--   aside against the pending transfers, its checkpoints against its transfers and their times, nothing left in a
 --   closed one; each currency's balances together zero; each transfer of the currency of both of its
---   accounts; each posting and reversal against what it posts or reverses, once.
--- It reads everything: on a large database use a standby. Example: SELECT * FROM concert.verify_ledger();
+--   accounts, which exist; each posting and reversal against what it posts or reverses, once.
+-- It reads every transfer of these accounts a few times, however long they are: on a large database use a standby. Example: SELECT * FROM concert.verify_ledger();
 CREATE FUNCTION concert.verify_ledger(from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
     RETURNS TABLE (object text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
-    WITH moved AS MATERIALIZED (
+    WITH moved AS NOT MATERIALIZED (
         SELECT t.* FROM concert.transfer AS t
         WHERE (from_time IS NULL OR t.created_at >= from_time) AND (to_time IS NULL OR t.created_at < to_time)),
     looked_at AS MATERIALIZED (
-        SELECT a.id, a.currency, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending,
-               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.debit_account_id = a.id), 0) AS moved_out,
-               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.credit_account_id = a.id), 0) AS moved_in,
-               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
-                         WHERE p.debit_account_id = a.id AND NOT EXISTS (
-                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS unresolved,
-               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
-                         WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp() AND NOT EXISTS (
-                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS set_aside
+        SELECT a.id, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending
         FROM concert.account AS a LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
         WHERE (from_time IS NULL AND to_time IS NULL)
            OR a.id IN (SELECT m.debit_account_id FROM moved AS m)
-           OR a.id IN (SELECT m.credit_account_id FROM moved AS m))
+           OR a.id IN (SELECT m.credit_account_id FROM moved AS m)),
+    summed AS MATERIALIZED (
+        SELECT l.*, coalesce(o.amount, 0) AS moved_out, coalesce(i.amount, 0) AS moved_in,
+               coalesce(p.unresolved, 0) AS unresolved, coalesce(p.set_aside, 0) AS set_aside
+        FROM looked_at AS l
+        LEFT JOIN (SELECT t.debit_account_id AS id, sum(t.amount) AS amount FROM concert.transfer AS t
+                   WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w) GROUP BY 1) AS o ON o.id = l.id
+        LEFT JOIN (SELECT t.credit_account_id AS id, sum(t.amount) AS amount FROM concert.transfer AS t
+                   WHERE t.credit_account_id IN (SELECT w.id FROM looked_at AS w) GROUP BY 1) AS i ON i.id = l.id
+        LEFT JOIN (SELECT t.debit_account_id AS id, sum(t.amount) AS unresolved,
+                          sum(t.amount) FILTER (WHERE t.expires_at > statement_timestamp()) AS set_aside
+                   FROM concert.pending_transfer AS t
+                   WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w)
+                     AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)
+                   GROUP BY 1) AS p ON p.id = l.id),
+    recounted AS (
+        SELECT k.account_id, k.seq, s.debits, s.credits, s.first_at, s.last_at
+        FROM (SELECT w.account_id, w.seq,
+                     lag(w.seq, 1, 0::bigint) OVER (PARTITION BY w.account_id ORDER BY w.seq) AS after_seq
+              FROM concert.account_checkpoint AS w) AS k
+        CROSS JOIN LATERAL (
+            SELECT sum(t.debit) AS debits, sum(t.credit) AS credits,
+                   min(t.created_at) AS first_at, max(t.created_at) AS last_at
+            FROM (SELECT d.amount AS debit, 0 AS credit, d.created_at FROM concert.transfer AS d
+                  WHERE d.debit_account_id = k.account_id AND d.seq > k.after_seq AND d.seq <= k.seq
+                  UNION ALL
+                  SELECT 0, c.amount, c.created_at FROM concert.transfer AS c
+                  WHERE c.credit_account_id = k.account_id AND c.seq > k.after_seq AND c.seq <= k.seq) AS t) AS s
+        WHERE k.account_id IN (SELECT l.id FROM looked_at AS l)),
+    summed_up AS (
+        SELECT r.account_id, r.seq, sum(r.debits) OVER seen AS debits, sum(r.credits) OVER seen AS credits,
+               max(r.last_at) OVER seen AS last_at,
+               extract(epoch FROM max(r.last_at) OVER before - r.first_at) * 1000000 AS set_back_us
+        FROM recounted AS r
+        WINDOW seen AS (PARTITION BY r.account_id ORDER BY r.seq),
+               before AS (seen ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
     SELECT 'account ' || l.id,
            'balance row says debits ' || coalesce(l.debits::text, 'none') || ', credits '
            || coalesce(l.credits::text, 'none') || '; transfers say ' || l.moved_out || ', ' || l.moved_in
-    FROM looked_at AS l
+    FROM summed AS l
     WHERE l.floor IS NOT NULL AND (l.debits, l.credits) IS DISTINCT FROM (l.moved_out, l.moved_in)
     UNION ALL
     SELECT 'account ' || l.id, 'has a balance row, but no floor'
-    FROM looked_at AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
+    FROM summed AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
     UNION ALL
     SELECT 'account ' || l.id, 'stands below its floor: ' || (l.credits - l.debits - l.set_aside)
-    FROM looked_at AS l WHERE l.credits - l.debits - l.set_aside < l.floor
+    FROM summed AS l WHERE l.credits - l.debits - l.set_aside < l.floor
     UNION ALL
     SELECT 'account ' || l.id, 'balance row says ' || l.debits_pending || ' set aside; pending transfers say ' || l.unresolved
-    FROM looked_at AS l WHERE l.debits_pending <> l.unresolved
+    FROM summed AS l WHERE l.debits_pending <> l.unresolved
     UNION ALL
     SELECT 'account ' || l.id, 'is closed, and holds ' || (l.moved_in - l.moved_out)
-    FROM looked_at AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
+    FROM summed AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
     UNION ALL
-    SELECT 'account ' || l.id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
-    FROM looked_at AS l JOIN concert.account_checkpoint AS k ON k.account_id = l.id
-    WHERE (k.debits, k.credits) <> (
-        SELECT coalesce(sum(t.amount) FILTER (WHERE t.debit_account_id = l.id), 0),
-               coalesce(sum(t.amount) FILTER (WHERE t.credit_account_id = l.id), 0)
-        FROM concert.transfer AS t
-        WHERE l.id IN (t.debit_account_id, t.credit_account_id) AND t.seq <= k.seq)
+    SELECT 'account ' || k.account_id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
+    FROM (SELECT w.account_id, w.seq, w.debits, w.credits, w.last_at, w.set_back_us,
+                 s.debits AS moved_out, s.credits AS moved_in, s.last_at AS last_moved_at,
+                 greatest(max(s.set_back_us) OVER (PARTITION BY s.account_id ORDER BY s.seq), 0) AS moved_back_us
+          FROM summed_up AS s JOIN concert.account_checkpoint AS w ON w.account_id = s.account_id AND w.seq = s.seq) AS k
+    WHERE (k.debits, k.credits, k.last_at, k.set_back_us)
+          IS DISTINCT FROM (k.moved_out, k.moved_in, k.last_moved_at, k.moved_back_us)
     UNION ALL
     SELECT 'currency ' || b.currency, 'its balances together are ' || sum(b.balance)
-    FROM (SELECT a.currency, s.credits - s.debits AS balance
-          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s) AS b
+    FROM (SELECT a.currency, b.credits - b.debits AS balance
+          FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id WHERE a.floor IS NOT NULL
+          UNION ALL
+          SELECT a.currency, s.credits - s.debits
+          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s WHERE a.floor IS NULL) AS b
     GROUP BY b.currency HAVING sum(b.balance) <> 0
     UNION ALL
-    SELECT 'transfer ' || m.id, 'its currency is not that of both accounts'
+    SELECT 'transfer ' || m.id, CASE WHEN d.id IS NULL OR c.id IS NULL THEN 'its account does not exist'
+                                     ELSE 'its currency is not that of both accounts' END
     FROM moved AS m
-    JOIN concert.account AS d ON d.id = m.debit_account_id
-    JOIN concert.account AS c ON c.id = m.credit_account_id
-    WHERE m.currency <> d.currency OR m.currency <> c.currency
-    UNION ALL
-    SELECT 'transfer ' || m.id, 'its account does not exist'
-    FROM moved AS m
-    WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.debit_account_id)
-       OR NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.credit_account_id)
+    LEFT JOIN concert.account AS d ON d.id = m.debit_account_id
+    LEFT JOIN concert.account AS c ON c.id = m.credit_account_id
+    WHERE d.id IS NULL OR c.id IS NULL OR m.currency <> d.currency OR m.currency <> c.currency
     UNION ALL
     SELECT 'transfer ' || m.id, 'is not what its pending transfer was resolved to'
     FROM moved AS m

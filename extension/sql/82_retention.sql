@@ -2,7 +2,7 @@
 --
 -- The views show administrators the live rows of each table, whole: without those that were deleted, and
 -- of reservations without those that ended or whose pending time is over, which read as free everywhere.
--- concert_admin may read them; no role has a right on any table, nor any other on a view.
+-- concert_admin may read them; no role has a right on any table, nor on a view but these and the reports of money.
 
 CREATE VIEW concert.live_concert AS
     SELECT * FROM concert.concert WHERE deleted_at IS NULL;

@@ -450,12 +450,14 @@ CREATE UNIQUE INDEX account_of_name ON concert.account (name, kind, currency)
     WHERE name IS NOT NULL AND deleted_at IS NULL;
 COMMENT ON TABLE concert.account IS 'a balance in one currency: a user''s wallet, a concert''s revenue, a named source of funds, refunds to be paid, fees';
 
+CREATE INDEX account_without_floor ON concert.account (id) WHERE floor IS NULL;
 ALTER TABLE concert.account_balance
     ADD COLUMN debits_pending bigint NOT NULL DEFAULT 0,
     ADD COLUMN lapsed_through timestamptz NOT NULL DEFAULT '-infinity',
+    ADD COLUMN transfers bigint NOT NULL DEFAULT 0,
     ADD CONSTRAINT account_balance_pending CHECK (debits_pending >= 0);
 CREATE INDEX account_balance_with_pending ON concert.account_balance (account_id) WHERE debits_pending > 0;
-COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved';
+COMMENT ON TABLE concert.account_balance IS 'the balance of an account with a floor: credits minus debits, in minor units; debits_pending is set aside by transfers that pend, of which none that was to lapse by lapsed_through is unresolved; transfers counts those since it is counted';
 
 CREATE TABLE concert.pending_transfer (
     id                uuid        NOT NULL DEFAULT concert.uuid7(),
@@ -529,14 +531,14 @@ CREATE TABLE concert.account_checkpoint (
     seq        bigint      NOT NULL,
     debits     numeric     NOT NULL,
     credits    numeric     NOT NULL,
-    first_at   timestamptz NOT NULL,
     last_at    timestamptz NOT NULL,
+    set_back_us bigint     NOT NULL,
     CONSTRAINT account_checkpoint_pkey PRIMARY KEY (account_id, seq),
     CONSTRAINT account_checkpoint_account_fkey FOREIGN KEY (account_id)
         REFERENCES concert.account (id) ON UPDATE CASCADE ON DELETE RESTRICT
 );
 CREATE INDEX account_checkpoint_last ON concert.account_checkpoint (account_id, last_at, seq);
-COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later transfer can be under; the earliest time of those since the checkpoint before, the latest of all';
+COMMENT ON TABLE concert.account_checkpoint IS 'the sum of an account''s transfers up to a number that no later one of it can be under; their latest time, and by how much one was at most recorded before the latest of an earlier checkpoint';
 
 SELECT pg_catalog.pg_extension_config_dump('concert.transfer_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.pending_transfer', '');
@@ -755,22 +757,8 @@ REVOKE ALL ON FUNCTION concert.account_sums(uuid) FROM PUBLIC;
 CREATE FUNCTION concert.account_balance(account_id uuid)
     RETURNS TABLE (currency text, kind text, balance bigint, pending_debits bigint, pending_credits bigint,
                    available bigint, is_frozen boolean)
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT a.currency, a.kind, (s.credits - s.debits)::bigint, d.amount::bigint, e.amount::bigint,
-           (s.credits - s.debits - d.amount - a.floor)::bigint, a.frozen_at IS NOT NULL
-    FROM concert.account AS a
-    CROSS JOIN LATERAL concert.account_sums(a.id) AS s
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
-        WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp()
-          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS d
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount), 0) AS amount FROM concert.pending_transfer AS p
-        WHERE p.credit_account_id = a.id AND p.expires_at > statement_timestamp()
-          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)) AS e
-    WHERE a.id = account_balance.account_id AND a.deleted_at IS NULL;
-END;
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1
+    AS 'MODULE_PATHNAME', 'concert_account_balance';
 COMMENT ON FUNCTION concert.account_balance(uuid)
     IS 'what an account holds, what is set aside and what is available';
 REVOKE ALL ON FUNCTION concert.account_balance(uuid) FROM PUBLIC;
@@ -778,30 +766,8 @@ GRANT EXECUTE ON FUNCTION concert.account_balance(uuid) TO concert_admin;
 
 CREATE FUNCTION concert.balance_at(account_id uuid, at timestamptz)
     RETURNS bigint
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (coalesce(c.credits - c.debits, 0) + e.amount - d.amount)::bigint
-    FROM concert.account AS a
-    LEFT JOIN LATERAL (
-        SELECT k.seq, k.debits, k.credits FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id AND k.last_at <= balance_at.at
-        ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id) AS l
-    CROSS JOIN LATERAL (
-        SELECT coalesce(max(k.seq), 0) AS seq FROM concert.account_checkpoint AS k
-        WHERE k.account_id = a.id AND k.first_at <= balance_at.at) AS u
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
-        WHERE t.debit_account_id = a.id AND t.created_at <= balance_at.at
-          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS d
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
-        WHERE t.credit_account_id = a.id AND t.created_at <= balance_at.at
-          AND ((t.seq > coalesce(c.seq, 0) AND t.seq <= u.seq) OR t.seq > l.seq)) AS e
-    WHERE a.id = balance_at.account_id AND balance_at.at IS NOT NULL;
-END;
+    LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'concert_balance_at';
 COMMENT ON FUNCTION concert.balance_at(uuid, timestamptz)
     IS 'what an account held at a time';
 REVOKE ALL ON FUNCTION concert.balance_at(uuid, timestamptz) FROM PUBLIC;
@@ -816,14 +782,30 @@ BEGIN ATOMIC
     SELECT m.created_at, coalesce(m.effective_at, m.created_at), m.id, m.kind, m.amount,
            m.balance::bigint, m.description, m.external_ref
     FROM (SELECT t.created_at, t.effective_at, t.id, t.kind, t.seq, t.description, t.external_ref, t.amount,
-                 sum(t.amount) OVER (PARTITION BY a.id ORDER BY t.seq) AS balance
+                 part.base + sum(t.amount) OVER (PARTITION BY part.after_seq ORDER BY t.seq) AS balance
           FROM concert.account AS a
+          LEFT JOIN LATERAL (
+              SELECT k.seq, k.credits - k.debits AS balance, k.set_back_us FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id ORDER BY k.seq DESC LIMIT 1) AS l ON true
+          LEFT JOIN LATERAL (
+              SELECT k.seq, k.credits - k.debits AS balance FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id AND k.last_at < from_time
+              ORDER BY k.last_at DESC, k.seq DESC LIMIT 1) AS c ON true
+          LEFT JOIN LATERAL (
+              SELECT k.seq FROM concert.account_checkpoint AS k
+              WHERE k.account_id = a.id AND k.last_at >= to_time + l.set_back_us * interval '1 microsecond'
+              ORDER BY k.last_at, k.seq LIMIT 1) AS u ON true
+          CROSS JOIN LATERAL (VALUES
+              (coalesce(c.seq, 0), coalesce(u.seq, l.seq), coalesce(c.balance, 0)),
+              (coalesce(l.seq, 0), 9223372036854775807, coalesce(l.balance, 0))) AS part (after_seq, to_seq, base)
           CROSS JOIN LATERAL (
               SELECT c.created_at, c.effective_at, c.id, c.kind, c.seq, c.description, c.external_ref, c.amount
-              FROM concert.transfer AS c WHERE c.credit_account_id = a.id
+              FROM concert.transfer AS c
+              WHERE c.credit_account_id = a.id AND c.seq > part.after_seq AND c.seq <= part.to_seq
               UNION ALL
               SELECT d.created_at, d.effective_at, d.id, d.kind, d.seq, d.description, d.external_ref, -d.amount
-              FROM concert.transfer AS d WHERE d.debit_account_id = a.id) AS t
+              FROM concert.transfer AS d
+              WHERE d.debit_account_id = a.id AND d.seq > part.after_seq AND d.seq <= part.to_seq) AS t
           WHERE a.owner_id = points_statement.user_id AND a.kind = 'wallet'
             AND a.currency = points_statement.currency AND a.deleted_at IS NULL) AS m
     WHERE (from_time IS NULL OR m.created_at >= from_time) AND (to_time IS NULL OR m.created_at < to_time)
@@ -837,65 +819,92 @@ GRANT EXECUTE ON FUNCTION concert.points_statement(uuid, timestamptz, timestampt
 CREATE FUNCTION concert.verify_ledger(from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
     RETURNS TABLE (object text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
-    WITH moved AS MATERIALIZED (
+    WITH moved AS NOT MATERIALIZED (
         SELECT t.* FROM concert.transfer AS t
         WHERE (from_time IS NULL OR t.created_at >= from_time) AND (to_time IS NULL OR t.created_at < to_time)),
     looked_at AS MATERIALIZED (
-        SELECT a.id, a.currency, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending,
-               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.debit_account_id = a.id), 0) AS moved_out,
-               coalesce((SELECT sum(t.amount) FROM concert.transfer AS t WHERE t.credit_account_id = a.id), 0) AS moved_in,
-               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
-                         WHERE p.debit_account_id = a.id AND NOT EXISTS (
-                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS unresolved,
-               coalesce((SELECT sum(p.amount) FROM concert.pending_transfer AS p
-                         WHERE p.debit_account_id = a.id AND p.expires_at > statement_timestamp() AND NOT EXISTS (
-                             SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)), 0) AS set_aside
+        SELECT a.id, a.floor, a.deleted_at, b.account_id, b.debits, b.credits, b.debits_pending
         FROM concert.account AS a LEFT JOIN concert.account_balance AS b ON b.account_id = a.id
         WHERE (from_time IS NULL AND to_time IS NULL)
            OR a.id IN (SELECT m.debit_account_id FROM moved AS m)
-           OR a.id IN (SELECT m.credit_account_id FROM moved AS m))
+           OR a.id IN (SELECT m.credit_account_id FROM moved AS m)),
+    summed AS MATERIALIZED (
+        SELECT l.*, coalesce(o.amount, 0) AS moved_out, coalesce(i.amount, 0) AS moved_in,
+               coalesce(p.unresolved, 0) AS unresolved, coalesce(p.set_aside, 0) AS set_aside
+        FROM looked_at AS l
+        LEFT JOIN (SELECT t.debit_account_id AS id, sum(t.amount) AS amount FROM concert.transfer AS t
+                   WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w) GROUP BY 1) AS o ON o.id = l.id
+        LEFT JOIN (SELECT t.credit_account_id AS id, sum(t.amount) AS amount FROM concert.transfer AS t
+                   WHERE t.credit_account_id IN (SELECT w.id FROM looked_at AS w) GROUP BY 1) AS i ON i.id = l.id
+        LEFT JOIN (SELECT t.debit_account_id AS id, sum(t.amount) AS unresolved,
+                          sum(t.amount) FILTER (WHERE t.expires_at > statement_timestamp()) AS set_aside
+                   FROM concert.pending_transfer AS t
+                   WHERE t.debit_account_id IN (SELECT w.id FROM looked_at AS w)
+                     AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)
+                   GROUP BY 1) AS p ON p.id = l.id),
+    recounted AS (
+        SELECT k.account_id, k.seq, s.debits, s.credits, s.first_at, s.last_at
+        FROM (SELECT w.account_id, w.seq,
+                     lag(w.seq, 1, 0::bigint) OVER (PARTITION BY w.account_id ORDER BY w.seq) AS after_seq
+              FROM concert.account_checkpoint AS w) AS k
+        CROSS JOIN LATERAL (
+            SELECT sum(t.debit) AS debits, sum(t.credit) AS credits,
+                   min(t.created_at) AS first_at, max(t.created_at) AS last_at
+            FROM (SELECT d.amount AS debit, 0 AS credit, d.created_at FROM concert.transfer AS d
+                  WHERE d.debit_account_id = k.account_id AND d.seq > k.after_seq AND d.seq <= k.seq
+                  UNION ALL
+                  SELECT 0, c.amount, c.created_at FROM concert.transfer AS c
+                  WHERE c.credit_account_id = k.account_id AND c.seq > k.after_seq AND c.seq <= k.seq) AS t) AS s
+        WHERE k.account_id IN (SELECT l.id FROM looked_at AS l)),
+    summed_up AS (
+        SELECT r.account_id, r.seq, sum(r.debits) OVER seen AS debits, sum(r.credits) OVER seen AS credits,
+               max(r.last_at) OVER seen AS last_at,
+               extract(epoch FROM max(r.last_at) OVER before - r.first_at) * 1000000 AS set_back_us
+        FROM recounted AS r
+        WINDOW seen AS (PARTITION BY r.account_id ORDER BY r.seq),
+               before AS (seen ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
     SELECT 'account ' || l.id,
            'balance row says debits ' || coalesce(l.debits::text, 'none') || ', credits '
            || coalesce(l.credits::text, 'none') || '; transfers say ' || l.moved_out || ', ' || l.moved_in
-    FROM looked_at AS l
+    FROM summed AS l
     WHERE l.floor IS NOT NULL AND (l.debits, l.credits) IS DISTINCT FROM (l.moved_out, l.moved_in)
     UNION ALL
     SELECT 'account ' || l.id, 'has a balance row, but no floor'
-    FROM looked_at AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
+    FROM summed AS l WHERE l.floor IS NULL AND l.account_id IS NOT NULL
     UNION ALL
     SELECT 'account ' || l.id, 'stands below its floor: ' || (l.credits - l.debits - l.set_aside)
-    FROM looked_at AS l WHERE l.credits - l.debits - l.set_aside < l.floor
+    FROM summed AS l WHERE l.credits - l.debits - l.set_aside < l.floor
     UNION ALL
     SELECT 'account ' || l.id, 'balance row says ' || l.debits_pending || ' set aside; pending transfers say ' || l.unresolved
-    FROM looked_at AS l WHERE l.debits_pending <> l.unresolved
+    FROM summed AS l WHERE l.debits_pending <> l.unresolved
     UNION ALL
     SELECT 'account ' || l.id, 'is closed, and holds ' || (l.moved_in - l.moved_out)
-    FROM looked_at AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
+    FROM summed AS l WHERE l.deleted_at IS NOT NULL AND l.moved_in <> l.moved_out
     UNION ALL
-    SELECT 'account ' || l.id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
-    FROM looked_at AS l JOIN concert.account_checkpoint AS k ON k.account_id = l.id
-    WHERE (k.debits, k.credits) <> (
-        SELECT coalesce(sum(t.amount) FILTER (WHERE t.debit_account_id = l.id), 0),
-               coalesce(sum(t.amount) FILTER (WHERE t.credit_account_id = l.id), 0)
-        FROM concert.transfer AS t
-        WHERE l.id IN (t.debit_account_id, t.credit_account_id) AND t.seq <= k.seq)
+    SELECT 'account ' || k.account_id, 'its checkpoint at ' || k.seq || ' does not say what its transfers say'
+    FROM (SELECT w.account_id, w.seq, w.debits, w.credits, w.last_at, w.set_back_us,
+                 s.debits AS moved_out, s.credits AS moved_in, s.last_at AS last_moved_at,
+                 greatest(max(s.set_back_us) OVER (PARTITION BY s.account_id ORDER BY s.seq), 0) AS moved_back_us
+          FROM summed_up AS s JOIN concert.account_checkpoint AS w ON w.account_id = s.account_id AND w.seq = s.seq) AS k
+    WHERE (k.debits, k.credits, k.last_at, k.set_back_us)
+          IS DISTINCT FROM (k.moved_out, k.moved_in, k.last_moved_at, k.moved_back_us)
     UNION ALL
     SELECT 'currency ' || b.currency, 'its balances together are ' || sum(b.balance)
-    FROM (SELECT a.currency, s.credits - s.debits AS balance
-          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s) AS b
+    FROM (SELECT a.currency, b.credits - b.debits AS balance
+          FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id WHERE a.floor IS NOT NULL
+          UNION ALL
+          SELECT a.currency, s.credits - s.debits
+          FROM concert.account AS a CROSS JOIN LATERAL concert.account_sums(a.id) AS s WHERE a.floor IS NULL) AS b
     GROUP BY b.currency HAVING sum(b.balance) <> 0
     UNION ALL
-    SELECT 'transfer ' || m.id, 'its currency is not that of both accounts'
+    SELECT 'transfer ' || m.id, CASE WHEN d.id IS NULL OR c.id IS NULL THEN 'its account does not exist'
+                                     ELSE 'its currency is not that of both accounts' END
     FROM moved AS m
-    JOIN concert.account AS d ON d.id = m.debit_account_id
-    JOIN concert.account AS c ON c.id = m.credit_account_id
-    WHERE m.currency <> d.currency OR m.currency <> c.currency
-    UNION ALL
-    SELECT 'transfer ' || m.id, 'its account does not exist'
-    FROM moved AS m
-    WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.debit_account_id)
-       OR NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = m.credit_account_id)
+    LEFT JOIN concert.account AS d ON d.id = m.debit_account_id
+    LEFT JOIN concert.account AS c ON c.id = m.credit_account_id
+    WHERE d.id IS NULL OR c.id IS NULL OR m.currency <> d.currency OR m.currency <> c.currency
     UNION ALL
     SELECT 'transfer ' || m.id, 'is not what its pending transfer was resolved to'
     FROM moved AS m
@@ -927,6 +936,87 @@ COMMENT ON FUNCTION concert.verify_ledger(timestamptz, timestamptz)
     IS 'one row for each thing that is wrong with the ledger; none when all is well';
 REVOKE ALL ON FUNCTION concert.verify_ledger(timestamptz, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.verify_ledger(timestamptz, timestamptz) TO concert_admin;
+
+CREATE VIEW concert.revenue_by_concert AS
+    SELECT a.owner_id AS concert_id, o.name AS concert, a.id AS account_id, a.currency,
+           coalesce(c.credits, 0) + i.amount AS received, coalesce(c.debits, 0) + d.amount AS returned,
+           coalesce(c.credits, 0) + i.amount - coalesce(c.debits, 0) - d.amount AS amount
+    FROM concert.account AS a
+    LEFT JOIN concert.concert AS o ON o.id = a.owner_id
+    LEFT JOIN LATERAL (
+        SELECT k.seq, k.debits, k.credits FROM concert.account_checkpoint AS k
+        WHERE k.account_id = a.id ORDER BY k.seq DESC LIMIT 1) AS c ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
+        WHERE t.credit_account_id = a.id AND t.seq > coalesce(c.seq, 0)) AS i
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0) AS amount FROM concert.transfer AS t
+        WHERE t.debit_account_id = a.id AND t.seq > coalesce(c.seq, 0)) AS d
+    WHERE a.kind = 'revenue' AND a.floor IS NULL;
+COMMENT ON VIEW concert.revenue_by_concert IS 'what each concert has earned: its revenue account, what it received and returned, and what is left; amount by amount what verify_ledger() proves';
+
+CREATE VIEW concert.revenue_by_section AS
+    SELECT d.concert_id, s.concert_date_id, s.id AS section_id, s.name AS section, r.currency, r.seats, r.amount
+    FROM concert.section AS s
+    JOIN concert.concert_date AS d ON d.id = s.concert_date_id
+    CROSS JOIN LATERAL (
+        SELECT live.currency, count(*) AS seats, sum(live.price) AS amount
+        FROM concert.seat AS e
+        JOIN concert.reservation AS live ON live.seat_id = e.id AND live.deleted_at IS NULL
+        WHERE e.section_id = s.id AND live.status = 'confirmed'
+        GROUP BY live.currency) AS r;
+COMMENT ON VIEW concert.revenue_by_section IS 'what the sold seats of each section have cost; for each confirmed seat that is what was paid';
+
+CREATE VIEW concert.revenue_by_date AS
+    SELECT d.concert_id, d.id AS concert_date_id, d.starts_at, r.currency, r.seats, r.amount
+    FROM concert.concert_date AS d
+    CROSS JOIN LATERAL (
+        SELECT s.currency, sum(s.seats)::bigint AS seats, sum(s.amount) AS amount
+        FROM concert.revenue_by_section AS s WHERE s.concert_date_id = d.id GROUP BY s.currency) AS r;
+COMMENT ON VIEW concert.revenue_by_date IS 'what the sold seats of each date have cost';
+
+CREATE VIEW concert.pending_funds AS
+    SELECT a.id AS account_id, a.kind, a.owner_id, a.name, a.currency, p.transfers, p.amount, p.next_expires_at
+    FROM (SELECT b.account_id AS id FROM concert.account_balance AS b WHERE b.debits_pending > 0
+          UNION ALL SELECT n.id FROM concert.account AS n WHERE n.floor IS NULL) AS w
+    JOIN concert.account AS a ON a.id = w.id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS transfers, sum(t.amount) AS amount, min(t.expires_at) AS next_expires_at
+        FROM concert.pending_transfer AS t
+        WHERE t.debit_account_id = w.id AND t.expires_at > statement_timestamp()
+          AND NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = t.id)) AS p
+    WHERE p.transfers > 0;
+COMMENT ON VIEW concert.pending_funds IS 'what pending transfers set aside now, by account';
+
+CREATE VIEW concert.wallet_liabilities AS
+    SELECT a.currency, count(*) AS wallets, sum(b.credits::numeric - b.debits) AS amount,
+           sum(greatest(b.debits::numeric - b.credits, 0)) AS overdrawn
+    FROM concert.account AS a JOIN concert.account_balance AS b ON b.account_id = a.id
+    WHERE a.kind = 'wallet'
+    GROUP BY a.currency;
+COMMENT ON VIEW concert.wallet_liabilities IS 'what all wallets of a currency hold together, and by how much those on credit are below nothing';
+
+GRANT SELECT ON concert.revenue_by_concert, concert.revenue_by_section, concert.revenue_by_date,
+    concert.pending_funds, concert.wallet_liabilities TO concert_reader;
+
+CREATE FUNCTION concert.revenue_by_day(concert_id uuid, from_day date, to_day date)
+    RETURNS TABLE (day date, currency text, amount numeric)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT b.day, b.currency, b.balance - b.before
+    FROM (SELECT m.day, a.currency, a.id, m.balance, lag(m.balance) OVER (PARTITION BY a.id ORDER BY m.day) AS before
+          FROM concert.account AS a
+          CROSS JOIN LATERAL (
+              SELECT g.day::date AS day,
+                     concert.balance_at(a.id, (g.day::date + 1)::timestamptz - interval '1 microsecond')::numeric AS balance
+              FROM generate_series((from_day - 1)::timestamp, to_day::timestamp, interval '1 day') AS g (day) OFFSET 0) AS m
+          WHERE a.owner_id = revenue_by_day.concert_id AND a.kind = 'revenue') AS b
+    WHERE b.day >= from_day AND b.balance <> b.before
+    ORDER BY b.day, b.currency;
+END;
+COMMENT ON FUNCTION concert.revenue_by_day(uuid, date, date) IS 'by how much a concert''s revenue changed on each day';
+REVOKE ALL ON FUNCTION concert.revenue_by_day(uuid, date, date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_reader;
 
 -- The outbox.
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
