@@ -59,7 +59,14 @@ SELECT pg_temp.held(:'midas');
 SELECT ok, reason FROM concert.transfer(:'borrower', :'mint', 1000000000000001);
 SELECT ok, reason FROM concert.transfer(:'borrower', :'mint', 1000000000000000);
 SELECT ok, reason FROM concert.transfer(:'borrower', :'mint', 9223372036854775807);
+-- with credit, more is available than bigint can tell; all of the balance can be had
+SELECT concert.open_account(gen_random_uuid(), 'XTS', 'wallet', -1000000000000000) AS lender \gset
+SELECT ok FROM concert.transfer(:'mint', :'lender', 9223372036854775807);
+SELECT ok, reason FROM concert.transfer(:'lender', :'mint', 9223372036854775807);
+SELECT ok, reason FROM concert.transfer_pending(:'lender', :'mint', 1000000000000001, 60);
+SELECT pg_temp.held(:'lender');
 \set VERBOSITY sqlstate
+-- a wallet takes in no more than bigint in all its life
 SELECT ok FROM concert.transfer(:'mint', :'midas', 1);
 SELECT ok FROM concert.journal(ARRAY[:'mint', :'mint']::uuid[], ARRAY[:'borrower', :'borrower']::uuid[], ARRAY[9223372036854775807, 1]);
 SELECT ok FROM concert.transfer(:'mint', :'rich', 9223372036854775808);
