@@ -38,11 +38,20 @@ class Pending:
 
 
 class Bill:
-    """A pending booking that costs something."""
+    """A booking that costs something, as a whole."""
 
     def __init__(self, user, currency, amount, revenue):
         self.user, self.currency, self.amount, self.revenue = user, currency, amount, revenue
-        self.paid = False
+        self.status, self.over = "pending", False
+
+    @property
+    def told(self):
+        return "expired" if self.status == "pending" and self.over else self.status
+
+    @property
+    def refusal(self):
+        """Why it cannot be paid, cancelled or begun to be paid, or None."""
+        return {"confirmed": "already_paid", "cancelled": "already_resolved", "expired": "expired", "pending": None}[self.told]
 
 
 class Ledger:
@@ -174,13 +183,14 @@ class Ledger:
         return self.do(source, wallet, amount, "charge", ref=ref)
 
     def pay(self, bill):
-        if bill.paid:
-            return Answer(False, "already_paid")
+        if bill.refusal:
+            return Answer(False, bill.refusal)
         wallet = self.wallet(bill.user, bill.currency)
         if wallet is None:
             return Answer(False, "wrong_currency" if self.wallets(bill.user) else "insufficient_funds")
         answer = self.do(wallet, self.open(bill.revenue), bill.amount, "payment")
-        bill.paid = answer.ok
+        if answer.ok:
+            bill.status = "confirmed"
         return answer
 
     # Two phases ---------------------------------------------------------------------------------
