@@ -17,6 +17,10 @@ use Test::More;
 
 my $node = hall_server('ledger');
 
+# A deadlock is to be found soon, where there is one.
+$node->append_conf('postgresql.conf', "deadlock_timeout = 50ms\n");
+$node->reload;
+
 sub value
 {
 	my ($sql) = @_;
