@@ -117,6 +117,8 @@ class Ledger:
         account = self.require(name)
         if account.balance != 0 or self.pending_of(account, "debit") or self.pending_of(account, "credit"):
             raise Misuse("TK007")
+        if account.spec.kind == "funding" and any(t.debit is account and t.ref is not None for t in self.transfers):
+            raise Misuse("TK007")
         account.closed = True
         return True
 
