@@ -19,7 +19,7 @@ import harness
 from payment_model import Payments
 from payment_rules import PaymentMachine
 
-EXAMPLES = 6000 if harness.LONG else 25
+EXAMPLES = 6000 if harness.LONG else 40
 STEPS = 30
 NO_COMMANDS = (".teardown()", ".same_everywhere()")
 COMMANDS_AFTER_SHRINKING = 3

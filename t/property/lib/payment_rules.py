@@ -4,7 +4,7 @@ cancelled under way and given back."""
 import uuid
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, rule
+from hypothesis.stateful import Bundle, initialize, multiple, rule
 
 from ledger_machine import LedgerMachine, some_key
 
@@ -31,20 +31,22 @@ class PaymentMachine(LedgerMachine):
         seen = (answer["ok"], answer["reason"], answer["status"], answer["booking_status"])
         assert seen == expected, f"expected {expected}, the database said {answer}"
 
+    @initialize(target=payments)
+    def first_payment(self):
+        return self.payment_begin(self.reserve("bob", 2), 30, None)
+
     @rule(target=payments, bill=bills, points=st.sampled_from((0, 0, 30, 140, 500)), key=some_key)
     def payment_begin(self, bill, points, key):
         what, id = bill
         if id is None:
-            return None, None
+            return multiple()
         answer = self.keyed("payment_begin", what.user, key, lambda: self.ledger.begin(what, points), {
             "booking_id": id, "user_id": self.books.users[what.user], "provider": self.books.own("acquirer"), "points": points})
-        return (self.ledger.payments[-1], answer["payment_id"]) if answer else (None, None)
+        return (self.ledger.payments[-1], answer["payment_id"]) if answer else multiple()
 
     @rule(payment=payments, act=some_message, message_id=st.sampled_from(("m1", "m2")), more=st.sampled_from((0, 0, 0, 1)))
     def message(self, payment, act, message_id, more):
         what, id = payment
-        if what is None:
-            return
         made = len(self.ledger.all_accounts)
         self.ledger.message(what, act, message_id, what.amount + more)
         arguments = {"authorized": {"provider_ref": "ref"}, "captured": {"amount": what.amount + more, "currency": "PTS", "provider_ref": "ref"},
@@ -79,7 +81,7 @@ class PaymentMachine(LedgerMachine):
     @rule(payment=payments, settles=st.booleans(), message_id=st.sampled_from(("m1", "m2")))
     def refund_message(self, payment, settles, message_id):
         what, id = payment
-        if what is None or not what.refunds:
+        if not what.refunds:
             return
         refund = what.refunds[-1]
         refund_id = self.books.value("SELECT id FROM concert.refund WHERE payment_id = %s ORDER BY id DESC LIMIT 1", id)
