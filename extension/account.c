@@ -84,6 +84,11 @@ static SavedPlan sum_account = PLAN("SELECT balance, pending_debits, pending_cre
 									" FROM concert.account_balance($1)",
 									UUIDOID);
 
+static SavedPlan source_is_used = PLAN(
+	"SELECT 1 FROM concert.account AS a JOIN concert.transfer AS t ON t.debit_account_id = a.id"
+	" WHERE a.id = $1 AND a.kind = 'funding' AND t.external_ref IS NOT NULL LIMIT 1",
+	UUIDOID);
+
 static SavedPlan close_account =
 	PLAN("UPDATE concert.account SET deleted_at = $2 WHERE id = $1", UUIDOID, TIMESTAMPTZOID);
 
@@ -459,6 +464,7 @@ concert_unfreeze_account(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(account_freeze(fcinfo, false));
 }
 
+/* A source stays for its references, which are good once: a new one of its name would take them again. */
 Datum
 concert_close_account(PG_FUNCTION_ARGS)
 {
@@ -476,6 +482,9 @@ concert_close_account(PG_FUNCTION_ARGS)
 		error_still_in_use("account", PG_GETARG_UUID_P(0),
 						   psprintf("It holds %s, with %s set aside and %s to come.",
 									plan_text(0, 0), plan_text(0, 1), plan_text(0, 2)));
+	if (plan_read(&source_is_used, id) > 0)
+		error_still_in_use("account", PG_GETARG_UUID_P(0),
+						   "Its references were used, and are good once.");
 	plan_write(&close_account, PLAN_ARGS(id[0], value(TimestampTzGetDatum(now))));
 	plan_end();
 	PG_RETURN_BOOL(true);

@@ -58,6 +58,12 @@ SELECT concert.close_account(:'wallet');
 SELECT ok, reason FROM concert.transfer(:'wallet', :'bank', 1);
 SELECT ok, reason FROM concert.transfer(:'bank', :'refunds', 1);
 SELECT count(*) FROM concert.account_balance(:'wallet');
+-- a source stays once a reference of it was used: a new one of its name would take it again
+SELECT ok, transfer_id AS given FROM concert.charge_points(:'ann', 7, 'PTS', 'source ' || :'ann', 'one') \gset
+SELECT ok FROM concert.reverse(:'given');
+SELECT concert.close_account(id) FROM concert.account WHERE name = 'source ' || :'ann';
+SELECT ok, reason FROM concert.charge_points(:'ann', 7, 'PTS', 'source ' || :'ann', 'one');
+SELECT concert.close_account(concert.open_account(NULL, 'PTS', 'funding', NULL, 'unused ' || :'ann')) AS unused_closes;
 -- who comes back gets a new wallet
 SELECT ok, account_id <> :'wallet' AS another, balance FROM concert.charge_points(:'dora', 5, 'PTS', :'bank_name', 'three');
 

@@ -62,6 +62,16 @@ SELECT ok, reason FROM concert.transfer(:'ann_wallet', :'fees', 1);
 SELECT outcome, amount FROM concert.pending_resolution WHERE pending_id = :'late';
 SELECT ok, reason FROM concert.transfer_post(:'late');
 SELECT pg_temp.held(:'ann_wallet');
+-- what has ended before its time holds nothing that could lapse, beside another that pends
+SELECT concert.open_account(gen_random_uuid(), 'PTS', 'wallet') AS two \gset
+SELECT ok FROM concert.transfer(:'fees', :'two', 100);
+SELECT transfer_id AS ended FROM concert.transfer_pending(:'two', :'fees', 40, 60) \gset
+SELECT ok FROM concert.transfer_pending(:'two', :'fees', 60, 60);
+SELECT ok FROM concert.transfer_void(:'ended');
+SELECT pg_temp.lapse_transfer(:'ended');
+SELECT ok, reason FROM concert.transfer(:'two', :'fees', 41);
+SELECT ok, reason FROM concert.transfer(:'two', :'fees', 40);
+SELECT pg_temp.held(:'two');
 -- or somebody does
 SELECT transfer_id AS late FROM concert.transfer_pending(:'ann_wallet', :'fees', 879, 60) \gset
 SELECT pg_temp.lapse_transfer(:'late');

@@ -10,8 +10,14 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use Test::More;
+use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(hall_server hall_open hall_is_sound);
+use constant {
+	START_SECONDS => 60,
+	POLL_USECONDS => 20_000,
+};
+
+our @EXPORT = qw(hall_server hall_open hall_start_again hall_is_sound);
 
 # Starts a server of its own with the extension and, for the users of a sale, their words.
 sub hall_server
@@ -51,6 +57,24 @@ CREATE FUNCTION seats(VARIADIC ns int[]) RETURNS uuid[] LANGUAGE sql STABLE AS \
 SELECT count(concert.charge_points(fan(n), $points, 'PTS', 'hall', n::text)) FROM generate_series(1, $hall{fans}) AS n;
 ANALYZE seat;
 END
+	return;
+}
+
+# Starts a server that was stopped dead. After a kill -9 the old server's processes take a moment to notice
+# that they are alone; until then a new one refuses to start, and whatever is left of the attempt is
+# cleared away.
+sub hall_start_again
+{
+	my ($node, $when) = @_;
+	my $deadline = time + START_SECONDS;
+	my $started;
+
+	until (($started = $node->start(fail_ok => 1)) || time > $deadline)
+	{
+		$node->stop('fast', fail_ok => 1);
+		usleep(POLL_USECONDS);
+	}
+	ok($started, "$when: the server starts again");
 	return;
 }
 

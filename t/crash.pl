@@ -98,22 +98,6 @@ sub crash_under_load
 	return told_lines(@clerks);
 }
 
-sub start_again
-{
-	my $deadline = time + TIMEOUT_SECONDS;
-	my $started;
-
-	# After a kill -9 the old server's processes take a moment to notice that they are alone; until then a
-	# new one refuses to start, and whatever is left of the attempt is cleared away.
-	until (($started = $node->start(fail_ok => 1)) || time > $deadline)
-	{
-		$node->stop('fast', fail_ok => 1);
-		usleep(POLL_USECONDS);
-	}
-	ok($started, 'the server starts again');
-	return;
-}
-
 sub check_acked
 {
 	my ($when, @told) = @_;
@@ -160,13 +144,13 @@ END
 }
 
 my @told = crash_under_load(1, sub { $node->stop('immediate') });
-start_again();
+hall_start_again($node, 'after the first crash');
 check_acked('after the first crash', @told);
 check_events('after the first crash');
 hall_is_sound($node, 'after the first crash');
 
 @told = crash_under_load(2, sub { $node->kill9 });
-start_again();
+hall_start_again($node, 'after the kill -9');
 check_acked('after the kill -9', @told);
 check_events('after the kill -9');
 hall_is_sound($node, 'after the kill -9');

@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: PostgreSQL
+"""Random movements of money against the database and against a model of the rules
+(lib/ledger_model.py, lib/payment_model.py): every answer is the model's, and after every step every account holds what the
+model says, with what is set aside and to come, above its floor; each currency's accounts together are
+zero; wallets' statements are the model's, line by line; what an account held at a moment is what it
+held then. An idempotency key replays its answer word for word or is refused. Each example has accounts
+of its own in a database that some share. That failures are found and shrink is itself tested, with a
+model that is wrong on purpose."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+from hypothesis import HealthCheck, Phase, reporting, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+import harness
+from payment_model import Payments
+from payment_rules import PaymentMachine
+
+EXAMPLES = 6000 if harness.LONG else 40
+STEPS = 30
+NO_COMMANDS = (".teardown()", ".same_everywhere()")
+COMMANDS_AFTER_SHRINKING = 3
+
+
+class ForgetsWhatIsSetAside(Payments):
+    def pending_of(self, account, side):
+        return 0 if side == "debit" else super().pending_of(account, side)
+
+
+@seed(harness.SEED)
+class ModelIsRight(PaymentMachine):
+    ledger_class = Payments
+
+
+@seed(harness.SEED)
+class ModelIsWrongOnPurpose(PaymentMachine):
+    ledger_class = ForgetsWhatIsSetAside
+
+
+def run(machine, examples):
+    """What hypothesis prints, and what made the machine fail, if it did."""
+    printed, failure = [], None
+    with reporting.with_reporter(printed.append):
+        try:
+            run_state_machine_as_test(machine, settings=settings(
+                max_examples=examples, stateful_step_count=STEPS, deadline=None, database=None,
+                report_multiple_bugs=False, suppress_health_check=HealthCheck.all(),
+                phases=(Phase.generate, Phase.shrink)))
+        except Exception as error:  # whatever fails is told
+            failure = error
+    return "\n".join(printed + getattr(failure, "__notes__", [])), failure
+
+
+PaymentMachine.conninfo = harness.server("ledger")
+printed, failure = run(ModelIsRight, EXAMPLES)
+harness.ok(failure is None, f"{EXAMPLES} random ledgers of up to {STEPS} commands go as the model says", f"{printed}\n{failure}")
+printed, failure = run(ModelIsWrongOnPurpose, EXAMPLES)
+commands = [line for line in printed.splitlines() if "state." in line and not line.endswith(NO_COMMANDS)]
+harness.ok(failure is not None and len(commands) <= COMMANDS_AFTER_SHRINKING,
+           f"a model that is wrong on purpose is caught, with at most {COMMANDS_AFTER_SHRINKING} commands after shrinking", f"{printed}\n{failure}")
+harness.done()
