@@ -11,6 +11,10 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#define ZONE_EXPECTED "the name of an IANA time zone, as in Europe/Oslo"
+#define DIGITS "0123456789"
+#define SMALL_LETTERS "abcdefghijklmnopqrstuvwxyz"
+
 void
 argument_require(FunctionCallInfo fcinfo, int count, const char *const *names)
 {
@@ -63,7 +67,48 @@ argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name)
 	pg_tz *zone = pg_tzset(given);
 
 	if (zone == NULL)
-		error_invalid(name, given, "the name of a time zone, as in Europe/Oslo");
+		error_invalid(name, given, ZONE_EXPECTED);
+	return zone;
+}
+
+static bool
+zone_is_listed(const char *name)
+{
+	pg_tzenum *names = pg_tzenumerate_start();
+	bool	   found = false;
+	pg_tz	  *zone;
+
+	while (!found && (zone = pg_tzenumerate_next(names)) != NULL)
+		found = strcmp(pg_get_timezone_name(zone), name) == 0;
+	pg_tzenumerate_end(names);
+	return found;
+}
+
+/*
+ * Of a POSIX specification the server makes a zone whose name is in capitals and has the digits of
+ * an offset. Few zones of the data are named so (EST5EDT): only for these names is it searched. What
+ * begins with a small letter (right/, posix/, localtime) is the machine's own and no IANA name.
+ */
+static bool
+zone_is_named(const char *name)
+{
+	if (strchr(SMALL_LETTERS, name[0]) != NULL)
+		return false;
+	return strpbrk(name, DIGITS) == NULL || strpbrk(name, SMALL_LETTERS) != NULL ||
+		zone_is_listed(name);
+}
+
+/* The server's own list leaves out the zones that count leap seconds, too. */
+struct pg_tz *
+argument_iana_zone(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	pg_tz	   *zone = argument_time_zone(fcinfo, n, name);
+	char	   *given = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	const char *zone_name = pg_get_timezone_name(zone);
+
+	if (!pg_tz_acceptable(zone) || pg_strcasecmp(given, zone_name) != 0 ||
+		!zone_is_named(zone_name))
+		error_invalid(name, given, ZONE_EXPECTED);
 	return zone;
 }
 

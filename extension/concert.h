@@ -74,6 +74,7 @@ extern char			*argument_text(FunctionCallInfo fcinfo, int n, const char *name, i
 extern char			*argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name,
 											int chars_max);
 extern char			*argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
+extern struct pg_tz *argument_iana_zone(FunctionCallInfo fcinfo, int n, const char *name);
 extern struct pg_tz *argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name);
 extern pg_uuid_t	*argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);
 extern void			 argument_check_seats(int count);

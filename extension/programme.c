@@ -90,7 +90,7 @@ programme_check_date(FunctionCallInfo fcinfo)
 	char *orphan_rule;
 
 	argument_require(fcinfo, lengthof(names), names);
-	(void) argument_time_zone(fcinfo, 2, "time_zone");
+	(void) argument_iana_zone(fcinfo, 2, "time_zone");
 	admission = argument_text(fcinfo, 7, "admission", NAME_CHARS_MAX);
 	if (strcmp(admission, "open") != 0 && strcmp(admission, "required") != 0)
 		error_invalid("admission", admission, "\"open\" or \"required\"");

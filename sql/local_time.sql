@@ -26,6 +26,10 @@ FROM generate_series('2027-01-01'::timestamptz, '2027-12-31', '15 minutes') AS a
      LATERAL concert.from_local_time(concert.local_time(at, 'Europe/Oslo'), 'Europe/Oslo') AS back;
 -- a name is a zone's, never an abbreviation
 SELECT concert.from_local_time('2027-07-01 12:00', 'CET') AS cet, concert.from_local_time('2027-07-01 12:00', 'Asia/Seoul') AS seoul;
+-- every name that the server lists is one, also those few (as EST5EDT) that could be a POSIX specification
+SELECT count(*) > 300 AS many, count(concert.from_local_time('2027-07-01 12:00', name)) = count(*) AS taken,
+       concert.from_local_time('2027-07-01 12:00', 'europe/oslo')
+FROM pg_timezone_names WHERE name ~ '^[A-Z]';
 
 -- a date that is set up by the clocks of its hall, and what concert_dates() shows of it
 SELECT concert.create_concert_date(:'concert', concert.from_local_time('2028-03-26 20:00', 'Europe/Oslo'), 'Europe/Oslo',
@@ -40,6 +44,18 @@ SELECT concert.from_local_time('2027-01-01', NULL);
 SELECT concert.from_local_time('infinity', 'Europe/Oslo');
 SELECT concert.from_local_time('2027-01-01', 'Europe/Olso');
 SELECT concert.from_local_time('2027-01-01', '');
+-- no IANA zone: a POSIX specification, one that counts leap seconds, the machine's own, another spelling of a file
+CREATE FUNCTION pg_temp.attempt(zone text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN concert.from_local_time('2027-01-01', zone);
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END
+$$;
+SELECT pg_temp.attempt(zone) FROM unnest(ARRAY['Mars5', 'MARS5', '<+99>-99', 'CET-1', 'CET-1CEST,M3.5.0,M10.5.0/3', 'EST5EDX', 'UTC0', 'utc+1',
+    'right/UTC', 'posix/Europe/Oslo', 'localtime', ':Europe/Oslo', '/usr/share/zoneinfo/Europe/Oslo', '../Europe/Oslo', '5', '-5', 'CEST']) AS zone;
+-- such a one is read where it is, for a date may have it since before it was refused
+SELECT concert.local_time('2027-07-01 12:00Z', 'CET-1') AS by_offset;
 SELECT concert.local_time(NULL, 'Europe/Oslo');
 SELECT concert.local_time(now(), NULL);
 SELECT concert.local_time('-infinity', 'Europe/Oslo');

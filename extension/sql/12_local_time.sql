@@ -1,6 +1,7 @@
 -- Times are kept as instants and judged by the database's clock; people name them by the clocks of the
 -- hall. These two functions translate, by the server's time zone data and by the names that
--- create_concert_date() takes: 'CET' is the zone with its summer time here, not an abbreviation.
+-- create_concert_date() takes, those of IANA: 'CET' is the zone with its summer time here, not an abbreviation,
+-- and a POSIX specification such as 'CET-1' is no name.
 
 -- from_local_time(wall_clock, time_zone) returns the instant at which the clocks of the zone show that.
 -- A time that the clocks skip in spring is taken by the offset from before, so it comes out later by
@@ -16,7 +17,8 @@ COMMENT ON FUNCTION concert.from_local_time(timestamp, text) IS 'the instant at 
 REVOKE ALL ON FUNCTION concert.from_local_time(timestamp, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.from_local_time(timestamp, text) TO concert_reader;
 
--- local_time(at, time_zone) returns what the clocks of the zone show at an instant.
+-- local_time(at, time_zone) returns what the clocks of the zone show at an instant. As it tells the times of
+-- dates that are there already, it also takes what versions before 0.2.0 let in: any zone of the server's.
 -- Writes nothing, locks nothing. Errors: 22004 NULL, 22008 a result beyond the years that a timestamp has,
 -- 22023 an unknown zone or an infinite time.
 -- Example: SELECT concert.local_time(now(), 'Europe/Oslo');
