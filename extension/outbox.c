@@ -302,7 +302,7 @@ outbox_append(const Event *event)
 				  text_value(event->type), value(JsonbPGetDatum(event->headers)),
 				  value(JsonbPGetDatum(event->payload)));
 	if (!direct_insert(DIRECT_EVENT_0 + state.event_table, columns))
-		plan_write(&append_event[state.event_table], columns);
+		plan_write_rows(&append_event[state.event_table], columns, 1);
 	return id;
 }
 

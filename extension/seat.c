@@ -56,6 +56,20 @@ static SavedPlan unblock_seats =
 		 " WHERE id = ANY ($1) AND blocked_reason IS NOT NULL",
 		 UUIDARRAYOID);
 
+static SavedPlan still_blocked = PLAN(
+	"SELECT 1 FROM concert.seat WHERE id = ANY ($1) AND blocked_reason IS NOT NULL", UUIDARRAYOID);
+
+/* The seats that are to be blocked or unblocked, and which locks were had. */
+typedef struct Blocking
+{
+	int				 count;
+	const pg_uuid_t *ids;  /* in the caller's order, as all below */
+	bool			*busy; /* somebody is at work on it */
+	bool			*seat_locked;
+	pg_uuid_t		*booking_ids; /* of an expired pending, where booking_locked is set */
+	bool			*booking_locked;
+} Blocking;
+
 static ArrayType *
 seat_array(FunctionCallInfo fcinfo, int n, const char *name)
 {
@@ -193,23 +207,38 @@ concert_add_seats(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(added);
 }
 
-/* Locks the seats in id order; those that somebody is at work on are marked. */
-static void
-seat_try_locks(const pg_uuid_t *ids, int count, bool *ret_busy)
+static int
+blocking_compare(const void *a, const void *b, void *ids)
 {
-	pg_uuid_t *sorted = palloc(sizeof(pg_uuid_t) * count);
+	return uuid_compare((const pg_uuid_t *) ids + *(const int *) a,
+						(const pg_uuid_t *) ids + *(const int *) b);
+}
 
-	memcpy(sorted, ids, sizeof(pg_uuid_t) * count);
-	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
-	memset(ret_busy, 0, sizeof(bool) * count);
+/* Tries the seats' locks, as everybody in id order, so that of two who meet one gets them all. */
+static Blocking
+blocking_try_seats(pg_uuid_t *ids, int count)
+{
+	int		*order = palloc(sizeof(int) * count);
+	Blocking blocking = {
+		.count = count,
+		.ids = ids,
+		.busy = palloc0(sizeof(bool) * count),
+		.seat_locked = palloc0(sizeof(bool) * count),
+		.booking_ids = palloc(sizeof(pg_uuid_t) * count),
+		.booking_locked = palloc0(sizeof(bool) * count),
+	};
+
+	for (int i = 0; i < count; i++)
+		order[i] = i;
+	qsort_arg(order, count, sizeof(int), blocking_compare, ids);
 	for (int i = 0; i < count; i++)
 	{
-		if (lock_try(LOCK_SEAT, lock_name_uuid(&sorted[i])))
-			continue;
-		for (int asked = 0; asked < count; asked++)
-			if (uuid_compare(&ids[asked], &sorted[i]) == 0)
-				ret_busy[asked] = true;
+		int asked = order[i];
+
+		blocking.seat_locked[asked] = lock_try(LOCK_SEAT, lock_name_uuid(&ids[asked]));
+		blocking.busy[asked] = !blocking.seat_locked[asked];
 	}
+	return blocking;
 }
 
 /*
@@ -217,21 +246,54 @@ seat_try_locks(const pg_uuid_t *ids, int count, bool *ret_busy)
  * reserve() does. True when there was one, and the seats must be judged again.
  */
 static bool
-seat_try_expired_bookings(int count, bool *ret_busy)
+blocking_try_expired_bookings(Blocking *blocking)
 {
 	bool found = false;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < blocking->count; i++)
 	{
 		pg_uuid_t booking_id = plan_uuid(i, 4);
 
 		if (plan_text(i, 2) != NULL || plan_is_null(i, 4))
 			continue;
 		found = true;
-		if (!lock_try(LOCK_BOOKING, lock_name_uuid(&booking_id)))
-			ret_busy[i] = true;
+		blocking->booking_ids[i] = booking_id;
+		blocking->booking_locked[i] = lock_try(LOCK_BOOKING, lock_name_uuid(&booking_id));
+		if (!blocking->booking_locked[i])
+			blocking->busy[i] = true;
 	}
 	return found;
+}
+
+/* After a refusal nothing is changed: gives the locks back. */
+static void
+blocking_release(const Blocking *blocking)
+{
+	for (int i = 0; i < blocking->count; i++)
+	{
+		if (blocking->booking_locked[i])
+			lock_release(LOCK_BOOKING, lock_name_uuid(&blocking->booking_ids[i]));
+		if (blocking->seat_locked[i])
+			lock_release(LOCK_SEAT, lock_name_uuid(&blocking->ids[i]));
+	}
+}
+
+/* An app's trigger, rule or policy may keep a seat as it was. */
+static void
+blocking_require_unblocked(const Blocking *blocking, SavedPlan *change)
+{
+	int count =
+		plan_read(&still_blocked, PLAN_ARGS(uuid_array_value(blocking->ids, blocking->count)));
+
+	if (count == 0)
+		return;
+	plan_forget(change);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+		 errmsg(
+			 "could not unblock %d of %d seats: a trigger, rule or policy of table \"seat\" kept them as they were",
+			 count, blocking->count)));
 }
 
 static void
@@ -249,25 +311,25 @@ seat_add(Json *json, const pg_uuid_t *id, const char *reason)
  * Returns the first refusal's reason, NULL when the seats may be changed.
  */
 static const char *
-seat_judge(Json *out, const pg_uuid_t *ids, const bool *busy, int count)
+blocking_judge(Json *out, const Blocking *blocking)
 {
 	const char *first_reason = NULL;
 
 	json_begin_array(out);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < blocking->count; i++)
 	{
-		const char *reason = busy[i] ? reason_text(REASON_BUSY) : plan_text(i, 2);
+		const char *reason = blocking->busy[i] ? reason_text(REASON_BUSY) : plan_text(i, 2);
 
 		if (reason == NULL && plan_bool(i, 3))
 			reason = reason_text(REASON_OTHER_DATE);
 		if (reason == NULL)
 			continue;
-		seat_add(out, &ids[i], reason);
+		seat_add(out, &blocking->ids[i], reason);
 		if (first_reason == NULL)
 			first_reason = pstrdup(reason);
 	}
-	for (int i = 0; first_reason == NULL && i < count; i++)
-		seat_add(out, &ids[i], NULL);
+	for (int i = 0; first_reason == NULL && i < blocking->count; i++)
+		seat_add(out, &blocking->ids[i], NULL);
 	json_end_array(out);
 	return first_reason;
 }
@@ -300,18 +362,20 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 	MemoryContext work;
 	int			  count;
 	pg_uuid_t	 *ids = argument_seats(fcinfo, 0, SEATS_PER_CALL_LIMIT, &count);
-	bool		 *busy = palloc(sizeof(bool) * count);
+	Blocking	  blocking;
 	Json		  seats = {0};
 	const char	 *refusal;
 	Datum		  answer;
 
 	plan_begin();
-	seat_try_locks(ids, count, busy);
+	blocking = blocking_try_seats(ids, count);
 	plan_read(&judge_seats, PLAN_ARGS(uuid_array_value(ids, count)));
-	if (seat_try_expired_bookings(count, busy))
+	if (blocking_try_expired_bookings(&blocking))
 		plan_read(&judge_seats, PLAN_ARGS(uuid_array_value(ids, count)));
-	refusal = seat_judge(&seats, ids, busy, count);
-	if (refusal == NULL)
+	refusal = blocking_judge(&seats, &blocking);
+	if (refusal != NULL)
+		blocking_release(&blocking);
+	else
 	{
 		pg_uuid_t date_id = plan_uuid(0, 1);
 
@@ -319,7 +383,10 @@ seat_change_blocks(FunctionCallInfo fcinfo, SavedPlan *change, const char *actio
 			plan_write_rows(
 				change, PLAN_ARGS(uuid_array_value(ids, count), text_value(reason), until), count);
 		else
+		{
 			plan_write(change, PLAN_ARGS(uuid_array_value(ids, count)));
+			blocking_require_unblocked(&blocking, change);
+		}
 		seat_tell(&(Act){
 			.action = action,
 			.date_id = date_id,

@@ -49,6 +49,34 @@ DROP TRIGGER own ON concert.request_1;
 DROP TRIGGER own ON concert.request_2;
 DROP TRIGGER own ON concert.request_3;
 SELECT ok FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann', idempotency_key => 'kept out');
+-- what is put back into the sale
+SELECT ok FROM concert.block_seats(ARRAY[:'a4', :'a5']::uuid[], 'camera');
+SELECT pg_temp.keep_out('UPDATE', 'seat');
+SELECT ok FROM concert.unblock_seats(ARRAY[:'a4', :'a5', :'a6']::uuid[]);
+DROP TRIGGER own ON concert.seat;
+CREATE RULE own AS ON UPDATE TO concert.seat DO INSTEAD NOTHING;
+SELECT ok FROM concert.unblock_seats(ARRAY[:'a4', :'a5', :'a6']::uuid[]);
+DROP RULE own ON concert.seat;
+SELECT count(*) AS told FROM concert.history_of_seat(:'a4') WHERE action = 'unblocked';
+SELECT ok FROM concert.unblock_seats(ARRAY[:'a4', :'a5', :'a6']::uuid[]);
+SELECT count(*) AS told FROM concert.history_of_seat(:'a4') WHERE action = 'unblocked';
+SELECT pg_temp.taken(:'date');
+
+-- the events: without its event nothing is done
+SELECT booking_id AS told FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'ann') \gset
+SELECT pg_temp.keep_out('INSERT', 'outbox_event_' || n) FROM generate_series(0, 3) AS n;
+SELECT ok FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], :'bob');
+SELECT ok FROM concert.cancel(:'told', :'ann');
+SELECT ok FROM concert.block_seats(ARRAY[:'a5']::uuid[], 'camera');
+SELECT ok FROM concert.charge_points(:'ann', 1, 'PTS', 'box office', 'no event ' || :'ann');
+SELECT concert.emit('concert.notification', 'kept out', 'test.told', '{}');
+DROP TRIGGER own ON concert.outbox_event_0;
+DROP TRIGGER own ON concert.outbox_event_1;
+DROP TRIGGER own ON concert.outbox_event_2;
+DROP TRIGGER own ON concert.outbox_event_3;
+SELECT pg_temp.booked(:'told'), pg_temp.taken(:'date');
+SELECT ok FROM concert.cancel(:'told', :'ann');
+SELECT concert.emit('concert.notification', 'kept out', 'test.told', '{}') IS NOT NULL AS emitted;
 
 -- money
 SELECT pg_temp.keep_out('INSERT', t) FROM unnest('{transfer,payment}'::text[]) AS t;

@@ -160,6 +160,7 @@ GRANT EXECUTE ON FUNCTION concert.create_concert(text) TO concert_admin;
 -- one at a time, admission_rate are let in a second, an admitted person has claim_seconds to fetch
 -- the pass, which lives for pass_seconds. The sale is open from sale_opens_at until just before
 -- sale_closes_at (NULL: now and starts_at), by the database's clock.
+-- time_zone is the name of an IANA zone, no abbreviation and no POSIX specification.
 -- Whoever knows the times by the clocks of the hall translates them with from_local_time().
 -- orphan_rule says what becomes of a choice that leaves a single empty seat although another choice of
 -- as many seats in that run of free seats would not: 'off' nothing, 'warn' it is told, 'enforce' it is
@@ -220,7 +221,7 @@ GRANT EXECUTE ON FUNCTION concert.add_seats(uuid, uuid, integer, integer[], text
 -- a time (NULL: until unblock_seats). A sold, held or busy seat is refused with its reason; one
 -- already blocked gets the new reason and time.
 -- Writes seat, history, the outbox (seat.blocked). Locks the seats and the bookings of expired pendings, without
--- waiting. Errors: 22004 NULL, 22023 an empty list or reason, an infinite time, TK003 too many, TK004 a seat named twice.
+-- waiting, and gives them back when it refuses. Errors: 22004 NULL, 22023 an empty list or reason, an infinite time, TK003 too many, TK004 a seat named twice.
 -- Example: SELECT * FROM concert.block_seats(ARRAY[:seat]::uuid[], 'camera');
 CREATE FUNCTION concert.block_seats(seat_ids uuid[], reason text, until timestamptz DEFAULT NULL,
     correlation_id text DEFAULT NULL) RETURNS concert.seats_answer
