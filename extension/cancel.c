@@ -59,6 +59,8 @@ cancel_content(const pg_uuid_t *booking_id, const pg_uuid_t *seat_ids, int count
 	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
 	for (int i = 0; i < count; i++)
 		appendStringInfo(&content, " %s", uuid_text(&sorted[i]));
+	if (cancelling->detail != NULL)
+		appendStringInfo(&content, " reason %s", cancelling->detail);
 	return content.data;
 }
 

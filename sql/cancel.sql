@@ -64,6 +64,7 @@ SELECT ok, reason, jsonb_array_length(seats) AS seats FROM concert.cancel_by_ope
 SELECT ok, reason, jsonb_array_length(seats) AS seats FROM concert.cancel_by_operator(:'bobs', 'stage extended', 'key ' || :'bobs', 'trace 2');
 \set VERBOSITY sqlstate
 SELECT ok FROM concert.cancel_by_operator(:'booking', 'stage extended', 'key ' || :'bobs');
+SELECT ok FROM concert.cancel_by_operator(:'bobs', 'stage shortened', 'key ' || :'bobs');
 \set VERBOSITY default
 SELECT ok, reason, seats FROM concert.cancel_by_operator(:'booking', 'stage extended');
 SELECT ok, reason, seats FROM concert.cancel_by_operator(:'nobody', 'stage extended');
