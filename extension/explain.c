@@ -4,7 +4,7 @@
  *
  * The rules are taking.c's own: it is asked for its judgement, what it refuses for is taken out of
  * the row that was read, and it is asked again, until nothing is refused any more. What was never
- * refused for holds. Nothing is written and no lock is taken, so that it works on a standby; what
+ * refused for holds. Nothing is written and no lock is kept, so that it works on a standby; what
  * other transactions have locked is seen all the same.
  */
 #include "reserve.h"
@@ -160,11 +160,11 @@ seat_forgive(SeatRow *row, const Taking *taking, Reason reason)
 	}
 }
 
-/* Whether reserve() would find the lock of the seat, or of its expired booking, taken. */
+/* Whether reserve() would find the lock of all ids, of the seat, or of its expired booking, taken. */
 static bool
 seat_is_locked(const SeatChoice *seat)
 {
-	return lock_is_taken(LOCK_SEAT, lock_name_uuid(&seat->row.id)) ||
+	return !store_ids_are_free() || lock_is_taken(LOCK_SEAT, lock_name_uuid(&seat->row.id)) ||
 		(seat->has_expired && lock_is_taken(LOCK_BOOKING, lock_name_uuid(&seat->row.booking_id)));
 }
 

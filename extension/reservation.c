@@ -15,12 +15,15 @@
 #include "lock.h"
 #include "outbox.h"
 #include "payment_store.h"
+#include "store.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 
 #define EXPIRE_ROWS_MAX 10000
-#define LOCKS_PER_BOOKING 3 /* its own, its event key's, perhaps a wallet's */
+#define EXPIRE_PASSED_OVER_MAX 10000 /* rows that somebody is at work on */
+#define EXPIRE_LOOK_AT_MIN 1000		 /* in one go */
+#define LOCKS_PER_BOOKING 3			 /* its own, its event key's, perhaps a wallet's */
 
 PG_FUNCTION_INFO_V1(concert_extend);
 PG_FUNCTION_INFO_V1(concert_expire);
@@ -93,16 +96,23 @@ static SavedPlan extend_booking =
 static SavedPlan retire_seats = RETIRE("seat_id");
 static SavedPlan retire_reservations = RETIRE("id");
 
+/* The rows of a booking have one time, so they follow each other. */
 static SavedPlan find_expired =
-	PLAN("SELECT DISTINCT booking_id FROM ("
-		 " SELECT booking_id FROM concert.reservation"
-		 " WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS due"
-		 " ORDER BY booking_id",
-		 TIMESTAMPTZOID, INT4OID);
+	PLAN("SELECT booking_id FROM concert.reservation"
+		 " WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at, booking_id"
+		 " OFFSET $2 LIMIT $3",
+		 TIMESTAMPTZOID, INT4OID, INT4OID);
 
-static SavedPlan expired_reservations =
+static SavedPlan count_expired =
+	PLAN("SELECT count(*) FROM concert.reservation"
+		 " WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2",
+		 UUIDOID, TIMESTAMPTZOID);
+
+/* The lock of the UPDATE that follows, which it would wait for. */
+static SavedPlan lock_expired =
 	PLAN("SELECT id FROM concert.reservation"
-		 " WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2 ORDER BY seat_id",
+		 " WHERE booking_id = $1 AND " IS_PENDING " AND expires_at <= $2"
+		 " FOR NO KEY UPDATE SKIP LOCKED",
 		 UUIDOID, TIMESTAMPTZOID);
 
 int64
@@ -155,6 +165,48 @@ booking_from_rows(int first, int last)
 		booking.expires_at = plan_time(row, COLUMN_EXPIRES);
 	}
 	return booking;
+}
+
+/* Whether the last run's row is that reservation still; what all rows share is the first row's. */
+static bool
+booking_row_is_same(int row, const Booking *booking, const Reservation *reservation)
+{
+	pg_uuid_t id = plan_uuid(row, COLUMN_ID);
+	pg_uuid_t seat_id = plan_uuid(row, COLUMN_SEAT);
+	pg_uuid_t date_id = plan_uuid(row, COLUMN_DATE);
+	pg_uuid_t user_id = plan_uuid(row, COLUMN_USER);
+
+	return uuid_compare(&id, &reservation->id) == 0 &&
+		uuid_compare(&seat_id, &reservation->seat_id) == 0 &&
+		uuid_compare(&date_id, &booking->date_id) == 0 &&
+		uuid_compare(&user_id, &booking->user_id) == 0 && booking_row_is(row, "pending") &&
+		plan_time(row, COLUMN_EXPIRES) == plan_time(0, COLUMN_EXPIRES) &&
+		strcmp(plan_text(row, COLUMN_CURRENCY), plan_text(0, COLUMN_CURRENCY)) == 0;
+}
+
+/* Both are in order of the seats' ids. */
+void
+booking_take_stored(Booking *booking)
+{
+	int		rows = plan_read(&find_booking, PLAN_ARGS(uuid_value(&booking->id)));
+	bool	is_same = rows == booking->count;
+	Booking stored;
+
+	for (int i = 0; is_same && i < rows; i++)
+		is_same = booking_row_is_same(i, booking, &booking->reservations[i]);
+	if (!is_same)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg(
+				 "could not reserve %d seats: a trigger or rule of table \"reservation\" made other reservations of them",
+				 booking->count),
+			 errdetail(
+				 "It may change price, concession and fence, and currency and expires_at of all alike.")));
+	stored = booking_from_rows(0, rows);
+	for (int i = 0; i < rows; i++)
+		stored.reservations[i].leaves_orphan = booking->reservations[i].leaves_orphan;
+	*booking = stored;
 }
 
 void
@@ -450,33 +502,85 @@ concert_extend(PG_FUNCTION_ARGS)
 		4);
 }
 
-/* Leaves those of the bookings of which somebody else is not at work on; returns their number. */
-static int
-bookings_lock(pg_uuid_t *booking_ids, int count)
+/* A booking whose time is over, with the lock of it and of its rows. */
+typedef struct DueBooking
 {
-	int locked = 0;
+	pg_uuid_t  id;
+	int		   count;
+	pg_uuid_t *reservation_ids;
+} DueBooking;
 
-	for (int i = 0; i < count; i++)
-		if (lock_try(LOCK_BOOKING, lock_name_uuid(&booking_ids[i])))
-			booking_ids[locked++] = booking_ids[i];
-	return locked;
+/* False when somebody is at work on it: has its lock, or that of a row, whose seat's id is being changed. */
+static bool
+due_booking_lock(DueBooking *due, TimestampTz now)
+{
+	const NullableDatum *args = PLAN_ARGS(uuid_value(&due->id), value(TimestampTzGetDatum(now)));
+
+	if (!lock_try(LOCK_BOOKING, lock_name_uuid(&due->id)))
+		return false;
+	due->count = plan_write(&lock_expired, args);
+	due->reservation_ids = palloc(sizeof(pg_uuid_t) * Max(due->count, 1));
+	for (int i = 0; i < due->count; i++)
+		due->reservation_ids[i] = plan_uuid(i, 0);
+	plan_read(&count_expired, args);
+	if (due->count > 0 && due->count == plan_int64(0, 0))
+		return true;
+	lock_release(LOCK_BOOKING, lock_name_uuid(&due->id));
+	return false;
 }
 
-/* Retires what is due of one booking. */
+/* Locks due bookings of so many rows, the oldest first, beyond those that are passed over. */
 static int
-booking_expire(const pg_uuid_t *booking_id, TimestampTz now)
+due_bookings_lock(DueBooking *ret_due, int max_rows, TimestampTz now)
 {
-	pg_uuid_t *ids;
-	int		   count = plan_read(&expired_reservations,
-								 PLAN_ARGS(uuid_value(booking_id), value(TimestampTzGetDatum(now))));
+	int count = 0;
+	int locked_rows = 0;
+	int seen_rows = 0;
+	int rows = 1;
 
-	if (count == 0)
-		return 0;
-	ids = palloc(sizeof(pg_uuid_t) * count);
-	for (int i = 0; i < count; i++)
-		ids[i] = plan_uuid(i, 0);
-	booking_retire(&retire_reservations, ids, count, now, NULL);
+	while (rows > 0 && locked_rows < max_rows && seen_rows - locked_rows < EXPIRE_PASSED_OVER_MAX)
+	{
+		pg_uuid_t *ids;
+
+		rows = plan_read(
+			&find_expired,
+			PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(seen_rows)),
+					  value(Int32GetDatum(Max(max_rows, EXPIRE_LOOK_AT_MIN)))));
+		ids = palloc(sizeof(pg_uuid_t) * Max(rows, 1));
+		for (int i = 0; i < rows; i++)
+			ids[i] = plan_uuid(i, 0);
+		for (int i = 0; i < rows && locked_rows < max_rows; i++)
+		{
+			if (i > 0 && uuid_compare(&ids[i - 1], &ids[i]) == 0)
+				continue;
+			ret_due[count].id = ids[i];
+			if (due_booking_lock(&ret_due[count], now))
+				locked_rows += ret_due[count++].count;
+		}
+		seen_rows += rows;
+		pfree(ids);
+	}
 	return count;
+}
+
+/* All locks first, the accounts of points that are let go of after the bookings. */
+static int
+bookings_expire(TimestampTz now, int max_rows)
+{
+	DueBooking *due = palloc(sizeof(DueBooking) * max_rows);
+	int			count = due_bookings_lock(due, max_rows, now);
+	pg_uuid_t  *booking_ids = palloc(sizeof(pg_uuid_t) * Max(count, 1));
+	int			expired = 0;
+
+	for (int i = 0; i < count; i++)
+		booking_ids[i] = due[i].id;
+	payment_store_let_go(booking_ids, count, now);
+	for (int i = 0; i < count; i++)
+	{
+		booking_retire(&retire_reservations, due[i].reservation_ids, due[i].count, now, NULL);
+		expired += due[i].count;
+	}
+	return expired;
 }
 
 Datum
@@ -484,8 +588,6 @@ concert_expire(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"max_rows"};
 	TimestampTz				 now = GetCurrentTimestamp();
-	pg_uuid_t				*booking_ids;
-	int						 bookings;
 	int						 expired = 0;
 	int						 max_rows;
 
@@ -496,15 +598,8 @@ concert_expire(PG_FUNCTION_ARGS)
 		error_invalid_number("max_rows", max_rows, 1, EXPIRE_ROWS_MAX);
 	plan_begin();
 	max_rows = Min(max_rows, lock_batch_max() / LOCKS_PER_BOOKING);
-	bookings = plan_read(
-		&find_expired, PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(max_rows))));
-	booking_ids = palloc(sizeof(pg_uuid_t) * Max(bookings, 1));
-	for (int i = 0; i < bookings; i++)
-		booking_ids[i] = plan_uuid(i, 0);
-	bookings = bookings_lock(booking_ids, bookings);
-	payment_store_let_go(booking_ids, bookings, now);
-	for (int i = 0; i < bookings; i++)
-		expired += booking_expire(&booking_ids[i], now);
+	if (store_share_ids())
+		expired = bookings_expire(now, max_rows);
 	plan_end();
 	PG_RETURN_INT32(expired);
 }

@@ -77,6 +77,12 @@ extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, Timestamp
 extern void booking_add(Booking *booking, Reservation reservation);
 
 /*
+ * Takes over what is stored of a booking that this transaction has just made, which an app's trigger may
+ * have changed. Raises 09000 unless it is the same reservations, pending, of one currency and one time.
+ */
+extern void booking_take_stored(Booking *booking);
+
+/*
  * Tells of a booking that this transaction has just made: a row of history and the event
  * reservation.reserved.
  */

@@ -2,6 +2,7 @@
 /* What taking seats reads and writes, by saved SPI statements; see store.h. */
 #include "store.h"
 
+#include "access/xlog.h"
 #include "direct.h"
 #include "store_direct.h"
 #include "storage/lmgr.h"
@@ -194,6 +195,20 @@ store_share_ids(void)
 	return ConditionalLockRelationOid(direct_table_oid(DIRECT_RESERVATION), RowExclusiveLock);
 }
 
+/* A standby knows of none who change ids on the primary, and lets nobody try such a lock. */
+bool
+store_ids_are_free(void)
+{
+	Oid table = direct_table_oid(DIRECT_RESERVATION);
+
+	if (RecoveryInProgress())
+		return true;
+	if (!ConditionalLockRelationOid(table, RowExclusiveLock))
+		return false;
+	UnlockRelationOid(table, RowExclusiveLock);
+	return true;
+}
+
 /* An app's trigger or rule may keep a row out; then there is no booking. */
 static void
 store_raise_kept_out(const pg_uuid_t *seat_id)
@@ -208,8 +223,10 @@ store_raise_kept_out(const pg_uuid_t *seat_id)
 }
 
 void
-store_insert_reservations(const Booking *booking, TimestampTz now)
+store_insert_reservations(Booking *booking, TimestampTz now)
 {
+	bool all_direct = true;
+
 	for (int i = 0; i < booking->count; i++)
 	{
 		const Reservation	*reservation = &booking->reservations[i];
@@ -222,8 +239,12 @@ store_insert_reservations(const Booking *booking, TimestampTz now)
 			value(TimestampTzGetDatum(booking->expires_at_max)), null_value(), null_value(),
 			text_value(reservation->concession));
 
-		if (!direct_insert(DIRECT_RESERVATION, columns) &&
-			plan_write(&insert_reservation, columns) == 0)
+		if (direct_insert(DIRECT_RESERVATION, columns))
+			continue;
+		all_direct = false;
+		if (plan_write(&insert_reservation, columns) == 0)
 			store_raise_kept_out(&reservation->seat_id);
 	}
+	if (!all_direct)
+		booking_take_stored(booking);
 }

@@ -91,7 +91,14 @@ extern int store_count_user_seats(const pg_uuid_t *user_id, const pg_uuid_t *dat
  */
 extern bool store_share_ids(void);
 
-/* One pending reservation for each of the booking's. */
-extern void store_insert_reservations(const Booking *booking, TimestampTz now);
+/* Whether store_share_ids() would say yes; nothing is kept. */
+extern bool store_ids_are_free(void);
+
+/*
+ * One pending reservation for each of the booking's. What an app's trigger makes of the rows is taken over
+ * into the booking: prices, concessions, fences, the time. Raises 09000 when one is kept out, or
+ * becomes another's, another seat's or of another booking.
+ */
+extern void store_insert_reservations(Booking *booking, TimestampTz now);
 
 #endif /* CONCERT_STORE_H */

@@ -54,6 +54,8 @@ COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booki
 -- ok: seats lists {seat_id, reservation_id, price, currency, concession if any, fence, remaining_ms}. Refused: seats
 -- lists every refused seat {seat_id, reason, remaining_ms if held}, and reason is the first one's;
 -- limit, not_on_sale, no_pass and an unknown date refuse the call as a whole (seats is empty).
+-- What a trigger of an app's own makes of a row's price, concession or fence is what is told and paid; 09000
+-- when it makes another's or another seat's reservation of it.
 -- The orphan rule of the date (create_concert_date()): a seat that would be part of leaving a single
 -- empty seat without need has the reason orphan and an alternative, the ids of a block of as many seats
 -- in the same run that leaves none; where the rule only warns, ok and "warning": "orphan" beside the seat.
@@ -112,7 +114,7 @@ GRANT EXECUTE ON FUNCTION concert.cancel(uuid, uuid, text, text, uuid[]) TO conc
 
 -- cancel_by_operator(booking_id, reason) does what cancel() does, whoever's the booking is. The history
 -- names the operator (the session's role) and the reason; the event carries the reason as "detail".
--- Idempotency keys are common to all operators.
+-- Idempotency keys are common to all operators; another reason is another request.
 -- Writes, locks, refusals (but not_owner) and errors: as cancel(); 22004 and 22023 also for the reason.
 -- Example: SELECT * FROM concert.cancel_by_operator(:booking, 'stage extended into row 1');
 CREATE FUNCTION concert.cancel_by_operator(booking_id uuid, reason text,
@@ -126,10 +128,12 @@ GRANT EXECUTE ON FUNCTION concert.cancel_by_operator(uuid, text, text, text, uui
 
 -- expire(max_rows) retires pending reservations whose time is over, oldest first, whole bookings
 -- together, and returns how many. Correctness never waits for it: an expired pending counts as free
--- everywhere; this makes its event timely, and lets go of points that a payment set aside beside it. Bookings that
--- somebody is at work on are left for the next call.
--- Writes reservation, history, pending_resolution, account_balance, the outbox (reservation.expired). Locks bookings (without
--- waiting), accounts of such points, outbox keys.
+-- everywhere; this makes its event timely, and lets go of points that a payment set aside beside it. It waits
+-- for no booking: those that somebody is at work on, and those of a seat whose id is being changed, are left
+-- for the next call, younger ones are retired in their stead, past 10000 such reservations. While the ids of
+-- very many seats are being changed it does nothing.
+-- Writes reservation, history, pending_resolution, account_balance, the outbox (reservation.expired). Locks bookings and their
+-- rows (without waiting), accounts of such points, outbox keys.
 -- Errors: 22004 NULL, 22023 max_rows out of 1..10000; fewer are taken
 -- where the shared lock table is small.
 -- Example: SELECT concert.expire();

@@ -6,7 +6,8 @@
 -- seat all that stands in its way is told, not only the first. There is no key and no correlation id: a
 -- recorded answer is not looked for. The orphan rule is judged where all seats may be had; where it only warns,
 -- it holds and the detail tells.
--- Reads only, takes no lock, works on a standby. What it says holds for the moment in which it is read.
+-- Reads only, under the latest snapshot (so not in a parallel query); keeps no lock, works on a standby.
+-- What it says holds for the moment in which it is read.
 -- Errors: as reserve(), but those of the key; TK001 whenever a seat that is free does not have its concession.
 -- Example: SELECT * FROM concert.explain_reserve(:date, ARRAY[:seat]::uuid[], :user) WHERE NOT holds;
 CREATE FUNCTION concert.explain_reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
