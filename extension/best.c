@@ -61,15 +61,23 @@ best_step_text(BestStep step)
 	return step_texts[step];
 }
 
-static bool
-section_is_wished(const HallSection *section, const BestWish *wish)
+bool
+best_is_asked(const BestWish *wish, const pg_uuid_t *section_id)
 {
-	if (section->price > wish->price_max)
-		return false;
 	for (int i = 0; i < wish->section_count; i++)
-		if (uuid_compare(&wish->section_ids[i], &section->id) == 0)
+		if (uuid_compare(&wish->section_ids[i], section_id) == 0)
 			return true;
 	return wish->section_count == 0;
+}
+
+static bool
+section_is_wished(const Hall *hall, int section, const BestWish *wish)
+{
+	bool is_affordable = wish->is_affordable == NULL
+		? hall->sections[section].price <= wish->price_max
+		: wish->is_affordable[section];
+
+	return is_affordable && best_is_asked(wish, &hall->sections[section].id);
 }
 
 /* Runs ------------------------------------------------------------------------------------- */
@@ -673,7 +681,7 @@ best_choose(const Hall *hall, const uint64 *usable, const BestWish *wish, int *r
 	BestStep step;
 
 	for (int i = 0; i < hall->section_count; i++)
-		chooser.is_wished[i] = section_is_wished(&hall->sections[i], wish);
+		chooser.is_wished[i] = section_is_wished(hall, i, wish);
 	if (!chooser_has_accessible(&chooser))
 		return BEST_NONE;
 	chooser_find_runs(&chooser);

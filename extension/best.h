@@ -41,9 +41,14 @@ typedef struct BestWish
 	bool			 is_strict; /* the one best, not one of the best */
 	bool			 allow_split;
 	bool			 no_orphans; /* one may be left only where no block of the run avoids it */
+	const bool
+		*is_affordable; /* by the hall's sections; NULL: where the price is at most price_max */
 } BestWish;
 
 extern const char *best_step_text(BestStep step);
+
+/* Whether the section is one of those asked for. */
+extern bool best_is_asked(const BestWish *wish, const pg_uuid_t *section_id);
 
 /*
  * Chooses out of the seats in usable, a bit set as the hall's own; the others count as taken.

@@ -28,6 +28,7 @@ typedef struct BestCall
 {
 	Taking	 taking;
 	BestWish wish;
+	char   **concessions; /* of the seats in grid order; NULL: none has any */
 	BestStep step;
 	Hall	*hall;
 	uint64	*usable; /* the hall's free seats without those passed over */
@@ -99,6 +100,7 @@ best_read_arguments(FunctionCallInfo fcinfo, BestCall *call)
 	if (PG_ARGISNULL(7))
 		error_null("allow_split");
 	wish->allow_split = PG_GETARG_BOOL(7);
+	call->concessions = argument_concessions(fcinfo, 12, wish->count);
 	call->taking = (Taking){
 		.date_id = *PG_GETARG_UUID_P(0),
 		.user_id = *PG_GETARG_UUID_P(2),
@@ -122,7 +124,80 @@ best_content(const BestCall *call)
 					 call->taking.pending_seconds);
 	for (int i = 0; i < wish->section_count; i++)
 		appendStringInfo(&content, " %s", uuid_text(&wish->section_ids[i]));
+	for (int i = 0; call->concessions != NULL && i < wish->count; i++)
+		if (call->concessions[i] != NULL)
+			appendStringInfo(&content, " %d=%zu:%s", i, strlen(call->concessions[i]),
+							 call->concessions[i]);
 	return content.data;
+}
+
+/* Each concession's first seat, and that of the full price, stand for all of its seats. */
+static bool
+best_is_named_before(const BestCall *call, int seat)
+{
+	const char *name = call->concessions[seat];
+
+	for (int i = 0; i < seat; i++)
+	{
+		const char *before = call->concessions[i];
+
+		if (name == NULL || before == NULL ? name == before : strcmp(name, before) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the dearest of the seats costs in the section; NULL, or the concession that it does not have. */
+static const char *
+best_section_price(const BestCall *call, const HallSection *section, int64 *ret_price)
+{
+	*ret_price = 0;
+	for (int i = 0; i < call->wish.count; i++)
+	{
+		const char *name = call->concessions[i];
+		int64		price = section->price;
+
+		if (best_is_named_before(call, i))
+			continue;
+		if (name != NULL && !store_read_concession(&section->id, name, &price))
+			return name;
+		*ret_price = Max(*ret_price, price);
+	}
+	return NULL;
+}
+
+/*
+ * Which sections have all the concessions asked for, none of the prices above max_price. Where no
+ * section that is asked for has them, they are a mistake.
+ */
+static void
+best_judge_sections(BestCall *call)
+{
+	const Hall *hall = call->hall;
+	bool	   *is_affordable = palloc0(sizeof(bool) * Max(hall->section_count, 1));
+	const char *unknown = NULL;
+	int			unknown_of = 0;
+	bool		any = false;
+
+	for (int i = 0; i < hall->section_count; i++)
+	{
+		const char *name;
+		int64		price;
+
+		if (!best_is_asked(&call->wish, &hall->sections[i].id))
+			continue;
+		name = best_section_price(call, &hall->sections[i], &price);
+		is_affordable[i] = name == NULL && price <= call->wish.price_max;
+		any = any || name == NULL;
+		if (name != NULL && unknown == NULL)
+		{
+			unknown = name;
+			unknown_of = i;
+		}
+	}
+	if (!any && unknown != NULL)
+		error_unknown_concession(unknown, &hall->sections[unknown_of].id);
+	call->wish.is_affordable = is_affordable;
 }
 
 /* After the hall was read anew; what was passed over may be met again. */
@@ -132,6 +207,8 @@ best_use_hall(BestCall *call, Hall *hall)
 	call->hall = hall;
 	call->usable = palloc(sizeof(uint64) * hall->words);
 	memcpy(call->usable, hall->free, sizeof(uint64) * hall->words);
+	if (call->concessions != NULL)
+		best_judge_sections(call);
 }
 
 static void
@@ -229,7 +306,7 @@ best_learn(BestCall *call)
 	return refused;
 }
 
-/* A section's price may have changed since the hall was read. */
+/* A price may have changed since the hall was read; it is the one to be paid, with its concession. */
 static bool
 best_price_is_right(const BestCall *call)
 {
@@ -239,16 +316,25 @@ best_price_is_right(const BestCall *call)
 	return true;
 }
 
+/* The hall's seats are in grid order. */
+static int
+best_compare_seats(const void *a, const void *b)
+{
+	return *(const int *) a - *(const int *) b;
+}
+
 /* Tries to take the seats that were chosen; *ret_again when others should be. */
 static Reason
-best_try(BestCall *call, const int *seats, bool *ret_again)
+best_try(BestCall *call, int *seats, bool *ret_again)
 {
 	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * call->wish.count);
 	Reason	   reason;
 
+	qsort(seats, call->wish.count, sizeof(int), best_compare_seats);
 	for (int i = 0; i < call->wish.count; i++)
 		ids[i] = call->hall->seats[seats[i]].id;
 	taking_set_seats(&call->taking, ids, call->wish.count);
+	taking_set_concessions(&call->taking, call->concessions);
 	reason = taking_decide(&call->taking);
 	*ret_again = reason != REASON_NONE && best_learn(call);
 	if (reason == REASON_NONE && !best_price_is_right(call))
