@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "errors.h"
+#include "guard.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -269,7 +270,7 @@ ring_reset(void)
 		ring_truncate(&empty_events[i]);
 	for (int i = 0; i < OUTBOX_CURSOR_TABLES; i++)
 		ring_truncate(&empty_cursors[i]);
-	plan_write(&forget_states, NULL);
+	guard_purge("outbox_state", &forget_states, NULL);
 	plan_write(&record_state, PLAN_ARGS(text_value(outbox_stamp()), value(Int32GetDatum(lanes))));
 	kept = plan_write(&emit_kept, PLAN_ARGS(xid, value(Int32GetDatum(lanes))));
 	plan_write(&drop_kept, NULL);

@@ -529,7 +529,16 @@ due_booking_lock(DueBooking *due, TimestampTz now)
 	return false;
 }
 
-/* Locks due bookings of so many rows, the oldest first, beyond those that are passed over. */
+static int
+due_booking_compare(const void *a, const void *b)
+{
+	return uuid_compare(&((const DueBooking *) a)->id, &((const DueBooking *) b)->id);
+}
+
+/*
+ * Locks due bookings of so many rows, the oldest first, beyond those that are passed over. A booking
+ * may come twice, on either side of the end of a look.
+ */
 static int
 due_bookings_lock(DueBooking *ret_due, int max_rows, TimestampTz now)
 {
@@ -572,11 +581,14 @@ bookings_expire(TimestampTz now, int max_rows)
 	pg_uuid_t  *booking_ids = palloc(sizeof(pg_uuid_t) * Max(count, 1));
 	int			expired = 0;
 
+	qsort(due, count, sizeof(DueBooking), due_booking_compare);
 	for (int i = 0; i < count; i++)
 		booking_ids[i] = due[i].id;
 	payment_store_let_go(booking_ids, count, now);
 	for (int i = 0; i < count; i++)
 	{
+		if (i > 0 && uuid_compare(&due[i - 1].id, &due[i].id) == 0)
+			continue;
 		booking_retire(&retire_reservations, due[i].reservation_ids, due[i].count, now, NULL);
 		expired += due[i].count;
 	}

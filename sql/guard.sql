@@ -30,6 +30,15 @@ SELECT pg_temp.attempt(format('DELETE FROM concert.%I', t)) AS deleting,
        pg_temp.attempt(format('TRUNCATE concert.%I CASCADE', t)) AS truncating
 FROM unnest(ARRAY['concert', 'concert_date', 'section', 'seat', 'reservation', 'account',
                   'account_balance', 'payment', 'transfer', 'place_lease', 'admission_batch']) AS t;
+-- what a ring holds leaves it when it is rotated, in no other way
+DELETE FROM concert.request_0;
+SELECT t, pg_temp.attempt(format('DELETE FROM concert.%I', t)) AS deleting
+FROM unnest(ARRAY['request_0', 'request_1', 'request_2', 'request_3', 'inbox_0', 'inbox_1', 'inbox_2', 'inbox_3']) AS t;
+DELETE FROM concert.inbox_0 WHERE false;
+SELECT pg_temp.attempt('DELETE FROM concert.outbox_state') AS deleting, pg_temp.attempt('TRUNCATE concert.outbox_state') AS truncating;
+-- no table is left out
+SELECT c.relname AS without FROM pg_class AS c WHERE c.relnamespace = 'concert'::regnamespace AND c.relkind = 'r'
+  AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname IN ('refuse_delete', 'refuse_change') AND t.tgtype & 10 = 10);
 MERGE INTO concert.reservation AS r USING (SELECT 1) AS one ON r.booking_id = :'booking' WHEN MATCHED THEN DELETE;
 
 -- history: no column of it changes, not even to what it is

@@ -95,6 +95,22 @@ UPDATE concert.reservation SET expires_at = expires_at_max + interval '1 millise
 SELECT * FROM pg_temp.broken();
 ROLLBACK;
 
+-- booking: seats of two users, dates or currencies under one booking
+SELECT booking_id AS mixed FROM concert.reservation WHERE booking_id = :'paid' GROUP BY booking_id HAVING count(*) > 1 \gset
+BEGIN;
+UPDATE concert.reservation SET user_id = gen_random_uuid() WHERE ctid = (SELECT min(ctid) FROM concert.reservation WHERE booking_id = :'mixed');
+SELECT * FROM pg_temp.broken() WHERE promise = 'booking';
+ROLLBACK;
+BEGIN;
+UPDATE concert.reservation SET currency = 'EUR' WHERE ctid = (SELECT min(ctid) FROM concert.reservation WHERE booking_id = :'mixed');
+SELECT * FROM pg_temp.broken() WHERE promise = 'booking';
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.reservation SET concert_date_id = gen_random_uuid() WHERE ctid = (SELECT min(ctid) FROM concert.reservation WHERE booking_id = :'mixed');
+SELECT * FROM pg_temp.broken() WHERE promise = 'booking';
+ROLLBACK;
+
 -- limit: more seats than the date ever allowed; not so when the limit was lowered since, whoever did it
 BEGIN;
 UPDATE concert.concert_date SET seats_per_user_max = 1 WHERE id = :'date';

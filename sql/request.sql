@@ -88,7 +88,7 @@ SELECT ok, reason FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'bob', id
 CREATE VIEW pg_temp.marks AS
     SELECT created_at FROM (TABLE concert.request_0 UNION ALL TABLE concert.request_1 UNION ALL
                             TABLE concert.request_2 UNION ALL TABLE concert.request_3) AS request WHERE operation = 'mark';
-CREATE FUNCTION pg_temp.mark(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.mark(at timestamptz) RETURNS void LANGUAGE plpgsql SET session_replication_role = replica AS $$
 BEGIN
     FOR n IN 0..3 LOOP
         EXECUTE format('DELETE FROM concert.request_%s WHERE operation = %L', n, 'mark');

@@ -2,7 +2,8 @@
 --
 -- Four tables, each for a period of 3.5 days, used in turn: the current period's and the two
 -- before it hold at least seven days; the fourth is emptied meanwhile. No unique index can span
--- them, so request.c takes the key's lock, looks in every table and then acts.
+-- them, so request.c takes the key's lock, looks in every table and then acts. Nobody may delete from
+-- them: without its answer a delayed duplicate would book again.
 
 DO $$
 BEGIN
@@ -21,6 +22,9 @@ BEGIN
         EXECUTE pg_catalog.format($f$
             COMMENT ON TABLE concert.request_%1$s IS 'answers given under an idempotency key, one part of a ring of four'$f$, i);
         PERFORM pg_catalog.pg_extension_config_dump(pg_catalog.format('concert.request_%s', i), '');
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.request_%s'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
+            'Use concert.request_rotate(): it empties what is past seven days.');
     END LOOP;
 END
 $$;

@@ -113,12 +113,14 @@ $$;
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.outbox_skipped
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
 
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.outbox_state
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.outbox_reset().');
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
     FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
 
 -- Internal: the stamp of this database's outbox, and the lane of a key.
 CREATE FUNCTION concert.outbox_stamp() RETURNS text
-    LANGUAGE c STABLE
+    LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'concert_outbox_stamp';
 COMMENT ON FUNCTION concert.outbox_stamp() IS 'internal: what tells this outbox from a copy of it';
 REVOKE ALL ON FUNCTION concert.outbox_stamp() FROM PUBLIC;
@@ -223,7 +225,8 @@ COMMENT ON FUNCTION concert.emit(text, text, text, jsonb, jsonb) IS 'appends an 
 REVOKE ALL ON FUNCTION concert.emit(text, text, text, jsonb, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.emit(text, text, text, jsonb, jsonb) TO concert_app;
 
--- outbox_lanes() is the number of lanes; they are counted from 0. Reads only.
+-- outbox_lanes() is the number of lanes; they are counted from 0. Reads only, under the latest snapshot,
+-- so not in a parallel query.
 -- Example: SELECT concert.outbox_lanes();
 CREATE FUNCTION concert.outbox_lanes() RETURNS integer
     LANGUAGE c STABLE SECURITY DEFINER
@@ -335,7 +338,7 @@ GRANT EXECUTE ON FUNCTION concert.outbox_reset() TO concert_admin;
 CREATE FUNCTION concert.outbox_stats()
     RETURNS TABLE (lane integer, epoch bigint, n bigint, seq bigint, unacked bigint,
                    oldest_unacked_seconds double precision)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 BEGIN ATOMIC
     SELECT p.lane, p.epoch, p.n, p.seq, coalesce(u.events, 0),
@@ -351,7 +354,8 @@ GRANT EXECUTE ON FUNCTION concert.outbox_stats() TO concert_sidecar;
 
 -- outbox_violations() is the outbox's part of check_integrity(): cursors of a lane only move forward
 -- (P8), every event is in a lane that somebody reads and in this database's own time (P2), no id
--- occurs twice (P3). Reads everything.
+-- occurs twice (P3). Reads everything. It asks for the transaction's own id, which the server's rules let
+-- no parallel query do.
 CREATE FUNCTION concert.outbox_violations() RETURNS TABLE (promise text, object text, detail text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC

@@ -19,6 +19,9 @@ BEGIN
         EXECUTE pg_catalog.format($f$
             COMMENT ON TABLE concert.inbox_%1$s IS 'events that a consumer has had, one part of a ring of four'$f$, i);
         PERFORM pg_catalog.pg_extension_config_dump(pg_catalog.format('concert.inbox_%s', i), '');
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.inbox_%s'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
+            'Use concert.inbox_rotate(): it empties what is past.');
     END LOOP;
 END
 $$;
@@ -132,7 +135,7 @@ COMMENT ON VIEW concert.inbox IS 'internal: the inbox rows of all four tables';
 -- does not agree with its cause, an effect without its inbox row (of the last 14 days), an inbox row
 -- whose event is still in the outbox without its effect. Reads everything.
 CREATE FUNCTION concert.inbox_violations() RETURNS TABLE (promise text, object text, detail text)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT 'P3'::text, 'ticket ' || t.id, 'its reservation is not confirmed as the ticket says'
     FROM concert.ticket AS t JOIN concert.reservation AS r ON r.id = t.reservation_id

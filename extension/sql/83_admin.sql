@@ -6,7 +6,7 @@
 CREATE FUNCTION concert.sales()
     RETURNS TABLE (concert_id uuid, concert text, concert_date_id uuid, starts_at timestamptz,
                    currency text, seats bigint, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT c.id, c.name, d.id, d.starts_at, r.currency, count(r.id), coalesce(sum(r.price), 0)
     FROM concert.concert AS c
@@ -24,7 +24,7 @@ GRANT EXECUTE ON FUNCTION concert.sales() TO concert_admin;
 -- for the full one. Reads only. Example: SELECT * FROM concert.sales_by_section(:date);
 CREATE FUNCTION concert.sales_by_section(concert_date_id uuid)
     RETURNS TABLE (section_id uuid, section text, concession text, currency text, seats bigint, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT section.id, section.name, r.concession, r.currency, count(*), sum(r.price)
     FROM concert.reservation AS r
@@ -42,7 +42,7 @@ GRANT EXECUTE ON FUNCTION concert.sales_by_section(uuid) TO concert_admin;
 -- Reads only. Example: SELECT * FROM concert.sales_by_day(:date);
 CREATE FUNCTION concert.sales_by_day(concert_date_id uuid)
     RETURNS TABLE (day date, currency text, seats bigint, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT concert.local_time(r.resolved_at, d.time_zone)::date, r.currency, count(*), sum(r.price)
     FROM concert.reservation AS r
@@ -63,7 +63,7 @@ GRANT EXECUTE ON FUNCTION concert.sales_by_day(uuid) TO concert_admin;
 -- Reads only. Example: SELECT * FROM concert.refusals(now() - interval '1 hour');
 CREATE FUNCTION concert.refusals(since timestamptz DEFAULT NULL)
     RETURNS TABLE (operation text, reason text, requests bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT kept.operation, kept.result->>'reason', count(*)
     FROM (SELECT operation, result, created_at FROM concert.request_0
@@ -85,7 +85,7 @@ GRANT EXECUTE ON FUNCTION concert.refusals(timestamptz) TO concert_admin;
 -- Reads only. Example: SELECT * FROM concert.pending_ages();
 CREATE FUNCTION concert.pending_ages(concert_date_id uuid DEFAULT NULL)
     RETURNS TABLE (from_seconds integer, to_seconds integer, bookings bigint, seats bigint, lapsed bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT age.from_seconds, age.to_seconds, count(DISTINCT r.booking_id), count(r.id),
            count(r.id) FILTER (WHERE r.expires_at <= statement_timestamp())
@@ -109,7 +109,7 @@ GRANT EXECUTE ON FUNCTION concert.pending_ages(uuid) TO concert_admin;
 CREATE FUNCTION concert.conversion(concert_date_id uuid, since timestamptz DEFAULT NULL)
     RETURNS TABLE (bookings bigint, bookings_confirmed bigint, seats bigint, confirmed bigint,
                    cancelled bigint, expired bigint, pending bigint, share numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT count(*), count(*) FILTER (WHERE b.confirmed > 0), coalesce(sum(b.reserved), 0)::bigint,
            coalesce(sum(b.confirmed), 0)::bigint, coalesce(sum(b.cancelled), 0)::bigint,

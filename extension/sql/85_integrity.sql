@@ -50,6 +50,12 @@ UNION ALL
     FROM concert.reservation
     WHERE expires_at > expires_at_max OR expires_at_max > created_at + interval '900 seconds'
 UNION ALL
+    SELECT 'booking', 'booking ' || booking_id,
+           format('is of %s users, %s dates and %s currencies',
+                  count(DISTINCT user_id), count(DISTINCT concert_date_id), count(DISTINCT currency))
+    FROM concert.reservation GROUP BY booking_id
+    HAVING count(DISTINCT user_id) > 1 OR count(DISTINCT concert_date_id) > 1 OR count(DISTINCT currency) > 1
+UNION ALL
     SELECT 'limit', 'user ' || r.user_id,
            'has ' || r.seats || ' seats of date ' || d.id || ', which never allowed more than '
            || greatest(d.seats_per_user_max, lowered.from_max)
@@ -189,10 +195,11 @@ COMMENT ON VIEW concert.violation IS 'one row for each broken promise; empty whe
 --   programme  what lives hangs on what lives: seats on sections on dates on concerts, of the same date
 --   price      nothing costs less than nothing
 --   pending    a pending reservation never lives longer than 900 seconds
+--   booking    a booking's seats are one user's, of one date and in one currency
 --   limit      a user's seats of a date; a limit that was lowered counts as the highest it was, for what
 --              was taken under it stays (history keeps that)
 --   history    each reservation, and how it ended, has its act; counted by booking, as ids may change
--- It reads everything: on a large database use a standby.
+-- It reads everything: on a large database use a standby. As outbox_violations(), it is for no parallel query.
 -- Reads only, one snapshot. Example: SELECT * FROM concert.check_integrity();
 CREATE FUNCTION concert.check_integrity() RETURNS TABLE (promise text, object text, detail text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -209,7 +216,7 @@ GRANT EXECUTE ON FUNCTION concert.check_integrity() TO concert_sidecar;
 -- payments that are open and refunds that are due.
 -- Reads only. Example: SELECT * FROM concert.lag();
 CREATE FUNCTION concert.lag() RETURNS TABLE (name text, value bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET jit = off
 BEGIN ATOMIC
     SELECT 'events_unacked'::text, coalesce(sum(s.unacked), 0)::bigint FROM concert.outbox_stats() AS s

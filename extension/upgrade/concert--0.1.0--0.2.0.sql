@@ -87,6 +87,11 @@ ALTER FUNCTION concert.seat_map(uuid) SET jit = off;
 ALTER FUNCTION concert.availability(uuid) SET jit = off;
 ALTER FUNCTION concert.lag() SET jit = off;
 
+-- What only reads may run in parallel queries.
+ALTER FUNCTION concert.outbox_stamp() PARALLEL SAFE;
+ALTER FUNCTION concert.outbox_stats() PARALLEL SAFE;
+ALTER FUNCTION concert.inbox_violations() PARALLEL SAFE;
+
 -- The head.
 COMMENT ON FUNCTION concert.refuse_delete() IS 'trigger: DELETE and TRUNCATE raise TK005';
 
@@ -316,14 +321,14 @@ CREATE FUNCTION concert.reserve_best(concert_date_id uuid, count integer, user_i
     sections uuid[] DEFAULT NULL, policy text DEFAULT 'spread', accessible_count integer DEFAULT 0,
     max_price bigint DEFAULT NULL, allow_split boolean DEFAULT false,
     pending_seconds integer DEFAULT NULL, pass text DEFAULT NULL, idempotency_key text DEFAULT NULL,
-    correlation_id text DEFAULT NULL)
+    correlation_id text DEFAULT NULL, concessions text[] DEFAULT NULL)
     RETURNS concert.reserve_best_answer
     LANGUAGE c VOLATILE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'concert_reserve_best';
-COMMENT ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text)
+COMMENT ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text, text[])
     IS 'chooses so many seats, the best there are, and takes them as one pending booking';
-REVOKE ALL ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text) TO concert_app;
+REVOKE ALL ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION concert.reserve_best(uuid, integer, uuid, uuid[], text, integer, bigint, boolean, integer, text, text, text, text[]) TO concert_app;
 
 -- Explaining.
 CREATE FUNCTION concert.explain_reserve(concert_date_id uuid, seat_ids uuid[], user_id uuid,
@@ -1018,7 +1023,22 @@ COMMENT ON FUNCTION concert.revenue_by_day(uuid, date, date) IS 'by how much a c
 REVOKE ALL ON FUNCTION concert.revenue_by_day(uuid, date, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_reader;
 
--- The outbox.
+-- The rings of answers and of the inbox, and the outbox.
+DO $$
+BEGIN
+    FOR i IN 0..3 LOOP
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.request_%s'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
+            'Use concert.request_rotate(): it empties what is past seven days.');
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.inbox_%s'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
+            'Use concert.inbox_rotate(): it empties what is past.');
+    END LOOP;
+END
+$$;
+
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.outbox_state
+    FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.outbox_reset().');
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
     FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
 
@@ -1150,7 +1170,7 @@ GRANT EXECUTE ON FUNCTION concert.seat_map_changes(uuid, text) TO concert_reader
 CREATE FUNCTION concert.sales()
     RETURNS TABLE (concert_id uuid, concert text, concert_date_id uuid, starts_at timestamptz,
                    currency text, seats bigint, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT c.id, c.name, d.id, d.starts_at, r.currency, count(r.id), coalesce(sum(r.price), 0)
     FROM concert.concert AS c
@@ -1166,7 +1186,7 @@ GRANT EXECUTE ON FUNCTION concert.sales() TO concert_admin;
 
 CREATE FUNCTION concert.sales_by_section(concert_date_id uuid)
     RETURNS TABLE (section_id uuid, section text, concession text, currency text, seats bigint, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT section.id, section.name, r.concession, r.currency, count(*), sum(r.price)
     FROM concert.reservation AS r
@@ -1182,7 +1202,7 @@ GRANT EXECUTE ON FUNCTION concert.sales_by_section(uuid) TO concert_admin;
 
 CREATE FUNCTION concert.sales_by_day(concert_date_id uuid)
     RETURNS TABLE (day date, currency text, seats bigint, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT concert.local_time(r.resolved_at, d.time_zone)::date, r.currency, count(*), sum(r.price)
     FROM concert.reservation AS r
@@ -1197,7 +1217,7 @@ GRANT EXECUTE ON FUNCTION concert.sales_by_day(uuid) TO concert_admin;
 
 CREATE FUNCTION concert.refusals(since timestamptz DEFAULT NULL)
     RETURNS TABLE (operation text, reason text, requests bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT kept.operation, kept.result->>'reason', count(*)
     FROM (SELECT operation, result, created_at FROM concert.request_0
@@ -1215,7 +1235,7 @@ GRANT EXECUTE ON FUNCTION concert.refusals(timestamptz) TO concert_admin;
 
 CREATE FUNCTION concert.pending_ages(concert_date_id uuid DEFAULT NULL)
     RETURNS TABLE (from_seconds integer, to_seconds integer, bookings bigint, seats bigint, lapsed bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT age.from_seconds, age.to_seconds, count(DISTINCT r.booking_id), count(r.id),
            count(r.id) FILTER (WHERE r.expires_at <= statement_timestamp())
@@ -1235,7 +1255,7 @@ GRANT EXECUTE ON FUNCTION concert.pending_ages(uuid) TO concert_admin;
 CREATE FUNCTION concert.conversion(concert_date_id uuid, since timestamptz DEFAULT NULL)
     RETURNS TABLE (bookings bigint, bookings_confirmed bigint, seats bigint, confirmed bigint,
                    cancelled bigint, expired bigint, pending bigint, share numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT count(*), count(*) FILTER (WHERE b.confirmed > 0), coalesce(sum(b.reserved), 0)::bigint,
            coalesce(sum(b.confirmed), 0)::bigint, coalesce(sum(b.cancelled), 0)::bigint,
@@ -1508,6 +1528,12 @@ UNION ALL
     FROM concert.reservation
     WHERE expires_at > expires_at_max OR expires_at_max > created_at + interval '900 seconds'
 UNION ALL
+    SELECT 'booking', 'booking ' || booking_id,
+           format('is of %s users, %s dates and %s currencies',
+                  count(DISTINCT user_id), count(DISTINCT concert_date_id), count(DISTINCT currency))
+    FROM concert.reservation GROUP BY booking_id
+    HAVING count(DISTINCT user_id) > 1 OR count(DISTINCT concert_date_id) > 1 OR count(DISTINCT currency) > 1
+UNION ALL
     SELECT 'limit', 'user ' || r.user_id,
            'has ' || r.seats || ' seats of date ' || d.id || ', which never allowed more than '
            || greatest(d.seats_per_user_max, lowered.from_max)
@@ -1633,7 +1659,7 @@ UNION ALL
     SELECT promise, object, detail FROM concert.inbox_violations();
 
 CREATE OR REPLACE FUNCTION concert.lag() RETURNS TABLE (name text, value bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET jit = off
 BEGIN ATOMIC
     SELECT 'events_unacked'::text, coalesce(sum(s.unacked), 0)::bigint FROM concert.outbox_stats() AS s
