@@ -59,8 +59,6 @@ cancel_content(const pg_uuid_t *booking_id, const pg_uuid_t *seat_ids, int count
 	qsort(sorted, count, sizeof(pg_uuid_t), uuid_compare);
 	for (int i = 0; i < count; i++)
 		appendStringInfo(&content, " %s", uuid_text(&sorted[i]));
-	if (cancelling->detail != NULL)
-		appendStringInfo(&content, " reason %s", cancelling->detail);
 	return content.data;
 }
 
@@ -159,11 +157,11 @@ cancel_request(FunctionCallInfo fcinfo, const Cancelling *cancelling, const char
 	MemoryContext caller = CurrentMemoryContext;
 	Request		  request;
 	Datum		  answer;
+	char *content = cancel_content(cancelling->booking_id, cancelling->seat_ids, cancelling->count);
 
-	request_init(&request, operation, &replay_cancel, key, scope,
-				 key == NULL ? NULL
-							 : cancel_content(cancelling->booking_id, cancelling->seat_ids,
-											  cancelling->count));
+	if (cancelling->detail != NULL)
+		content = psprintf("%s reason %s", content, cancelling->detail);
+	request_init(&request, operation, &replay_cancel, key, scope, content);
 	plan_begin();
 	if (!request_replay(&request, caller, &answer))
 	{

@@ -551,10 +551,9 @@ due_bookings_lock(DueBooking *ret_due, int max_rows, TimestampTz now)
 	{
 		pg_uuid_t *ids;
 
-		rows = plan_read(
-			&find_expired,
-			PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(seen_rows)),
-					  value(Int32GetDatum(Max(max_rows, EXPIRE_LOOK_AT_MIN)))));
+		rows = plan_read(&find_expired,
+						 PLAN_ARGS(value(TimestampTzGetDatum(now)), value(Int32GetDatum(seen_rows)),
+								   value(Int32GetDatum(Max(max_rows, EXPIRE_LOOK_AT_MIN)))));
 		ids = palloc(sizeof(pg_uuid_t) * Max(rows, 1));
 		for (int i = 0; i < rows; i++)
 			ids[i] = plan_uuid(i, 0);
