@@ -54,6 +54,10 @@ static SavedPlan find_booking =
 		 " WHERE booking_id = $1 ORDER BY seat_id, status = 'expired'",
 		 UUIDOID);
 
+static SavedPlan find_reservations =
+	PLAN("SELECT " BOOKING_COLUMNS " FROM concert.reservation WHERE id = ANY ($1) ORDER BY seat_id",
+		 UUIDARRAYOID);
+
 /*
  * What is pending is not resolved, and the other way round. Said so where rows are found by
  * booking or seat: the index of pendings by expiry, of which a plan that is made while the table
@@ -167,16 +171,28 @@ booking_from_rows(int first, int last)
 	return booking;
 }
 
+static NullableDatum
+booking_reservation_ids(const Booking *booking)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(booking->count, 1));
+
+	for (int i = 0; i < booking->count; i++)
+		ids[i] = booking->reservations[i].id;
+	return uuid_array_value(ids, booking->count);
+}
+
 /* Whether the last run's row is that reservation still; what all rows share is the first row's. */
 static bool
 booking_row_is_same(int row, const Booking *booking, const Reservation *reservation)
 {
 	pg_uuid_t id = plan_uuid(row, COLUMN_ID);
+	pg_uuid_t booking_id = plan_uuid(row, COLUMN_BOOKING);
 	pg_uuid_t seat_id = plan_uuid(row, COLUMN_SEAT);
 	pg_uuid_t date_id = plan_uuid(row, COLUMN_DATE);
 	pg_uuid_t user_id = plan_uuid(row, COLUMN_USER);
 
 	return uuid_compare(&id, &reservation->id) == 0 &&
+		uuid_compare(&booking_id, &booking->id) == 0 &&
 		uuid_compare(&seat_id, &reservation->seat_id) == 0 &&
 		uuid_compare(&date_id, &booking->date_id) == 0 &&
 		uuid_compare(&user_id, &booking->user_id) == 0 && booking_row_is(row, "pending") &&
@@ -188,7 +204,7 @@ booking_row_is_same(int row, const Booking *booking, const Reservation *reservat
 void
 booking_take_stored(Booking *booking)
 {
-	int		rows = plan_read(&find_booking, PLAN_ARGS(uuid_value(&booking->id)));
+	int		rows = plan_read(&find_reservations, PLAN_ARGS(booking_reservation_ids(booking)));
 	bool	is_same = rows == booking->count;
 	Booking stored;
 
@@ -232,16 +248,6 @@ booking_add_seats(Json *json, const Booking *booking, TimestampTz now)
 		json_end_object(json);
 	}
 	json_end_array(json);
-}
-
-static NullableDatum
-booking_reservation_ids(const Booking *booking)
-{
-	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(booking->count, 1));
-
-	for (int i = 0; i < booking->count; i++)
-		ids[i] = booking->reservations[i].id;
-	return uuid_array_value(ids, booking->count);
 }
 
 static pg_uuid_t *

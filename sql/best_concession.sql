@@ -59,7 +59,7 @@ SELECT pg_temp.give_back(:'house');
 SELECT concert.soft_delete('concession', :'floor_child');
 
 -- frozen, paid and told as by reserve()
-SELECT booking_id AS booking FROM concert.reserve_best(:'house', 2, :'ann', ARRAY[:'stalls']::uuid[], concessions => ARRAY['student', NULL]) \gset
+SELECT booking_id AS booking FROM concert.reserve_best(:'house', 2, :'ann', ARRAY[:'stalls']::uuid[], 'strict', concessions => ARRAY['student', NULL]) \gset
 SELECT r.price, r.concession FROM concert.reservation AS r WHERE r.booking_id = :'booking' ORDER BY r.price;
 SELECT ok, amount FROM concert.pay(:'booking', :'ann');
 
