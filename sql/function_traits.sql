@@ -26,7 +26,8 @@ INSERT INTO question (query) SELECT format(q, :'concert', :'date', :'booking', :
     'sales() WHERE concert_date_id = %2$L', 'sales_by_section(%2$L)', 'sales_by_day(%2$L)', 'refusals()', 'pending_ages(%2$L)', 'conversion(%2$L)',
     'lag()', 'outbox_stats()', 'inbox_violations()', 'outbox_stamp()', 'concerts()', 'concert_dates(%1$L)', 'concessions(%2$L)', 'seat_map(%2$L)',
     'availability(%2$L)', 'seat_states(%2$L)', 'history_of_booking(%3$L)', 'history_of_seat(%4$L)', 'history_of_user(%5$L)',
-    'seat_map_packed(%2$L)', 'export_layout(%2$L)', 'balance(%5$L)', 'sale_dates()', 'verify_ledger()', 'points_statement(%5$L)',
+    'seat_map_packed(%2$L)', 'export_layout(%2$L)', 'balance(%5$L)', 'sale_dates()', 'revenue_by_day(%1$L, current_date - 1, current_date)', 'payment_transitions()', 'booking_status(%3$L)',
+    'verify_ledger()', 'points_statement(%5$L)',
     'local_time(''2027-01-01Z'', ''Europe/Oslo'')', 'from_local_time(''2027-01-01'', ''Europe/Oslo'')']) AS q;
 -- whether the plan has a worker in it; how many rows it gives there and in the session itself
 CREATE FUNCTION pg_temp.ask(query text, parallel text) RETURNS text LANGUAGE plpgsql AS $$

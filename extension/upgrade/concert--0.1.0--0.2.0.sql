@@ -1006,7 +1006,7 @@ GRANT SELECT ON concert.revenue_by_concert, concert.revenue_by_section, concert.
 
 CREATE FUNCTION concert.revenue_by_day(concert_id uuid, from_day date, to_day date)
     RETURNS TABLE (day date, currency text, amount numeric)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT b.day, b.currency, b.balance - b.before
     FROM (SELECT m.day, a.currency, a.id, m.balance, lag(m.balance) OVER (PARTITION BY a.id ORDER BY m.day) AS before
