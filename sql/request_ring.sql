@@ -9,7 +9,7 @@ SELECT id AS ann_wallet FROM concert.account WHERE owner_id = :'ann' \gset
 SELECT concert.open_account(NULL, 'PTS', 'fees', NULL, 'fees ' || gen_random_uuid()) AS fees, gen_random_uuid() AS ring \gset
 SELECT t::text AS moved FROM concert.transfer(:'ann_wallet', :'fees', 1, idempotency_key => 'moved ' || :'ring') AS t \gset
 SELECT t::text AS missing FROM concert.transfer(:'ann_wallet', :'fees', 1000000, idempotency_key => 'missing ' || :'ring') AS t \gset
-CREATE FUNCTION pg_temp.keep_in(part int, of uuid, ring text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.keep_in(part int, of uuid, ring text) RETURNS bigint LANGUAGE plpgsql SET session_replication_role = replica AS $$
 DECLARE kept bigint;
 BEGIN
     CREATE TEMP TABLE moving (LIKE concert.request_0);
