@@ -103,6 +103,7 @@ class Values:
         make = {"uuid": self.uuid, "text": self.text, "integer": self.integer, "bigint": self.bigint,
                 "timestamp with time zone": self.timestamptz, "timestamp without time zone": self.timestamp, "boolean": self.boolean, "jsonb": self.jsonb,
                 "pg_snapshot": self.pg_snapshot, "xid8": lambda: str(self.random.choice((0, 3, 2**64 - 1))),
+                "date": lambda: self.random.choice(("-infinity", "infinity", "4713-01-01 BC", "5874897-12-31", "2026-02-28")),
                 "interval": lambda: self.random.choice(("0", "-1 day", "178000000 years", "1 microsecond")),
                 "numeric": lambda: self.random.choice(("NaN", "Infinity", "-1", "1e1000")),
                 "bytea": lambda: self.random.choice(("", "\\x00ff", "\\x" + "00" * 10_000))}[base]
