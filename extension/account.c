@@ -422,32 +422,32 @@ concert_open_account(PG_FUNCTION_ARGS)
 }
 
 /* The account that the first argument names, for the caller alone. */
-static Account *
-account_lock_to_change(FunctionCallInfo fcinfo, TimestampTz *ret_now)
+static Accounts
+account_lock_to_change(FunctionCallInfo fcinfo)
 {
 	Accounts accounts = accounts_lock(PG_GETARG_UUID_P(0), 1, ACCOUNTS_TO_CHANGE);
 
 	if (!accounts.rows[0].is_known)
 		error_unknown_object("account", PG_GETARG_UUID_P(0));
-	*ret_now = accounts.now;
-	return &accounts.rows[0];
+	return accounts;
 }
 
 static bool
 account_freeze(FunctionCallInfo fcinfo, bool is_frozen)
 {
 	static const char *const names[] = {"account_id"};
-	TimestampTz				 now;
+	Accounts				 accounts;
 	bool					 changes;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	plan_begin();
-	changes = account_lock_to_change(fcinfo, &now)->is_frozen != is_frozen;
+	accounts = account_lock_to_change(fcinfo);
+	changes = accounts.rows[0].is_frozen != is_frozen;
 	if (changes)
 		plan_write(&set_frozen,
 				   PLAN_ARGS(uuid_value(PG_GETARG_UUID_P(0)),
-							 is_frozen ? value(TimestampTzGetDatum(now)) : null_value()));
+							 is_frozen ? value(TimestampTzGetDatum(accounts.now)) : null_value()));
 	plan_end();
 	return changes;
 }
@@ -464,19 +464,22 @@ concert_unfreeze_account(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(account_freeze(fcinfo, false));
 }
 
-/* A source stays for its references, which are good once: a new one of its name would take them again. */
+/*
+ * A source stays for its references, which are good once: a new one of its name would take them again.
+ * What lapsed is written down before: nobody reads an account that is closed.
+ */
 Datum
 concert_close_account(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"account_id"};
 	const NullableDatum		*id;
-	TimestampTz				 now;
+	Accounts				 accounts;
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	id = PLAN_ARGS(uuid_value(PG_GETARG_UUID_P(0)));
 	plan_begin();
-	(void) account_lock_to_change(fcinfo, &now);
+	accounts = account_lock_to_change(fcinfo);
 	plan_read(&sum_account, id);
 	if (plan_int64(0, 0) != 0 || plan_int64(0, 1) != 0 || plan_int64(0, 2) != 0)
 		error_still_in_use("account", PG_GETARG_UUID_P(0),
@@ -485,7 +488,8 @@ concert_close_account(PG_FUNCTION_ARGS)
 	if (plan_read(&source_is_used, id) > 0)
 		error_still_in_use("account", PG_GETARG_UUID_P(0),
 						   "Its references were used, and are good once.");
-	plan_write(&close_account, PLAN_ARGS(id[0], value(TimestampTzGetDatum(now))));
+	accounts_save(&accounts);
+	plan_write(&close_account, PLAN_ARGS(id[0], value(TimestampTzGetDatum(accounts.now))));
 	plan_end();
 	PG_RETURN_BOOL(true);
 }

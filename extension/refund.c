@@ -28,6 +28,10 @@ static SavedPlan find_concert = PLAN("SELECT d.concert_id FROM concert.reservati
 									 " WHERE r.booking_id = $1 LIMIT 1",
 									 UUIDOID);
 
+static SavedPlan has_begun =
+	PLAN("SELECT 1 FROM concert.concert_date WHERE id = $1 AND starts_at <= $2", UUIDOID,
+		 TIMESTAMPTZOID);
+
 /* What a payment's part in it is. */
 typedef struct Share
 {
@@ -219,7 +223,10 @@ refund_tell(const Refunding *refunding)
 
 /* The calls ---------------------------------------------------------------------------------------- */
 
-/* Under the booking's lock: the seats that are named, of a booking that is paid. */
+/*
+ * Under the booking's lock: the seats that are named, of a booking that is paid. Who has been at the
+ * concert does not get his money back by himself; an operator may give it.
+ */
 static Reason
 refund_judge_booking(Refunding *refunding)
 {
@@ -229,6 +236,11 @@ refund_judge_booking(Refunding *refunding)
 
 	if (reason != REASON_ALREADY_PAID)
 		return reason == REASON_NONE ? REASON_HELD : reason;
+	if (refunding->user_id != NULL &&
+		plan_read(&has_begun,
+				  PLAN_ARGS(uuid_value(&refunding->booking.date_id),
+							value(TimestampTzGetDatum(refunding->now)))) > 0)
+		return REASON_TOO_LATE;
 	json_begin_array(&refused);
 	if (refunding->seat_count > 0)
 		return cancel_choose(&refunding->booking, refunding->seat_ids, refunding->seat_count,

@@ -74,7 +74,10 @@ settle_judge_booking(Settlement *settlement)
 	return REASON_NONE;
 }
 
-/* The points' wallet is the one of which they were set aside, or where they lapsed the user's. */
+/*
+ * The points' wallet is the one of which they were set aside, or where they lapsed the user's: what
+ * has lapsed keeps no account from being closed, so none of its accounts is asked for.
+ */
 static void
 settle_find_accounts(Settlement *settlement)
 {
@@ -88,8 +91,8 @@ settle_find_accounts(Settlement *settlement)
 	if (payment->points == 0)
 		return;
 	settlement->pending.id = payment->pending_id;
-	settlement->has_pending =
-		pending_read(&settlement->pending) && !settlement->pending.is_resolved;
+	settlement->has_pending = pending_read(&settlement->pending) &&
+		!settlement->pending.is_resolved && settlement->pending.expires_at > GetCurrentTimestamp();
 	settlement->has_wallet = settlement->has_pending ||
 		wallet_find(&payment->user_id, payment->currency, &settlement->wallet_id);
 	if (settlement->has_pending)

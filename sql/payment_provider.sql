@@ -143,6 +143,21 @@ SELECT pg_temp.lapse(:'booking'), seats_per_user_max FROM concert.concert_date W
 SELECT ok FROM concert.reserve(:'day', pg_temp.seats(9, 10), :'ann');
 SELECT ok, status, booking_status FROM concert.payment_captured(:'payment', 100, 'PTS', NULL, 'm1');
 SELECT pg_temp.paid(:'payment'), pg_temp.told_of(:'booking');
+-- what was set aside lapsed, and the account that it was for is closed: the money goes back all the same
+SELECT concert.create_concert('Spring Gala') AS gala \gset
+SELECT concert.create_concert_date(:'gala', now() + interval '30 days') AS gala_day \gset
+SELECT concert.create_section(:'gala_day', 'Stalls', 100) AS gala_stalls \gset
+SELECT concert.add_seats(:'gala_day', :'gala_stalls', 1, ARRAY[1], ARRAY['C1']) AS added,
+       concert.charge_points(:'carl', 30, 'PTS', 'box office', 'carl ' || :'carl') AS charged \gset
+SELECT booking_id AS booking FROM concert.reserve(:'gala_day', (SELECT array_agg(seat_id) FROM concert.seat_map(:'gala_day')), :'carl') \gset
+SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'carl', :'acquirer', 30) \gset
+SELECT pg_temp.lapse(:'booking');
+BEGIN; SET LOCAL session_replication_role = replica;
+UPDATE concert.pending_transfer AS t SET expires_at = clock_timestamp() FROM concert.payment AS p
+WHERE p.id = :'payment' AND t.id = p.pending_id; COMMIT;
+SELECT concert.close_account(id) FROM concert.account WHERE owner_id = :'gala';
+SELECT ok, status, booking_status FROM concert.payment_captured(:'payment', 70, 'PTS', NULL, 'm1');
+SELECT pg_temp.paid(:'payment'), pg_temp.told_of(:'booking');
 -- the sale's window does not count, that the concert has begun does
 SELECT booking_id AS booking FROM concert.reserve(:'day', pg_temp.seats(11), :'bob') \gset
 SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'bob', :'acquirer') \gset

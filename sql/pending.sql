@@ -80,6 +80,13 @@ SELECT outcome FROM concert.pending_resolution WHERE pending_id = :'late';
 SELECT value FROM concert.lag() WHERE name = 'transfers_lapsed';
 SELECT concert.lapse_transfers(1000) AS nothing_left;
 SELECT pg_temp.held(:'ann_wallet');
+-- an account that closes leaves nothing to lapse behind
+SELECT concert.open_account(gen_random_uuid(), 'PTS', 'wallet', -100) AS overdrawn \gset
+SELECT transfer_id AS late FROM concert.transfer_pending(:'overdrawn', :'fees', 50, 60) \gset
+SELECT pg_temp.lapse_transfer(:'late');
+SELECT concert.close_account(:'overdrawn');
+SELECT outcome FROM concert.pending_resolution WHERE pending_id = :'late';
+SELECT concert.lapse_transfers(1000) AS nothing_left;
 -- what is set aside is not there to pay with
 SELECT transfer_id AS aside FROM concert.transfer_pending(:'ann_wallet', :'fees', 800, 60) \gset
 SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1']::uuid[], :'ann') \gset

@@ -270,6 +270,16 @@ SELECT ok FROM concert.refund_settled(:'nobody', NULL, NULL);
 SELECT ok FROM concert.refund_failed(:'nobody', NULL, 'm');
 SELECT ok FROM concert.refund_failed(:'nobody', 'none', NULL);
 \set VERBOSITY default
+-- a concert that has begun: not by its owner any more, but by an operator
+SELECT concert.create_concert_date(:'concert', now() + interval '30 days') AS tonight \gset
+SELECT concert.create_section(:'tonight', 'Stalls', 100) AS tonights \gset
+SELECT concert.add_seats(:'tonight', :'tonights', 1, ARRAY[1], ARRAY['D1']) AS added,
+       concert.charge_points(:'bob', 100, 'PTS', 'box office', 'tonight ' || :'bob') AS charged \gset
+SELECT booking_id AS booking FROM concert.reserve(:'tonight', (SELECT array_agg(seat_id) FROM concert.seat_map(:'tonight')), :'bob') \gset
+SELECT ok FROM concert.pay(:'booking', :'bob');
+UPDATE concert.concert_date SET starts_at = clock_timestamp() WHERE id = :'tonight';
+SELECT ok, reason, refunds FROM concert.refund(:'booking', :'bob');
+SELECT ok, reason, amount FROM concert.refund(:'booking', NULL);
 -- nobody changes any of it by hand
 UPDATE concert.payment SET status = 'captured' WHERE id = :'payment';
 UPDATE concert.refund SET amount = 1;

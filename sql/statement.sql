@@ -73,6 +73,25 @@ SELECT pg_temp.wrong(); ROLLBACK;
 BEGIN; SET LOCAL session_replication_role = replica;
 UPDATE concert.transfer SET debit_account_id = :'nobody' WHERE id = :'posted';
 SELECT pg_temp.wrong(); ROLLBACK;
+-- orphans, and what was to lapse and did not
+BEGIN; SET LOCAL session_replication_role = replica;
+INSERT INTO concert.account_balance (account_id, debits, credits) VALUES (:'nobody', 0, 5);
+SELECT pg_temp.wrong(); ROLLBACK;
+BEGIN; SET LOCAL session_replication_role = replica;
+UPDATE concert.account_checkpoint SET account_id = :'nobody' WHERE account_id = :'fees' AND seq = (SELECT max(seq) FROM concert.account_checkpoint WHERE account_id = :'fees');
+SELECT pg_temp.wrong(); ROLLBACK;
+BEGIN; SET LOCAL session_replication_role = replica;
+UPDATE concert.pending_transfer SET credit_account_id = :'nobody' WHERE id = :'open';
+SELECT pg_temp.wrong(); ROLLBACK;
+BEGIN; SET LOCAL session_replication_role = replica;
+UPDATE concert.pending_transfer SET currency = 'EUR' WHERE id = :'open';
+SELECT pg_temp.wrong(); ROLLBACK;
+BEGIN; SET LOCAL session_replication_role = replica;
+INSERT INTO concert.pending_resolution (pending_id, outcome, amount, created_at) VALUES (:'nobody', 'voided', 0, now());
+SELECT pg_temp.wrong(); ROLLBACK;
+BEGIN; SET LOCAL session_replication_role = replica;
+UPDATE concert.account_balance SET lapsed_through = 'infinity' WHERE account_id = :'ann_wallet';
+SELECT pg_temp.wrong(); ROLLBACK;
 -- bad input
 \set VERBOSITY sqlstate
 SELECT concert.checkpoint_accounts(NULL);

@@ -911,6 +911,27 @@ BEGIN ATOMIC
     LEFT JOIN concert.account AS c ON c.id = m.credit_account_id
     WHERE d.id IS NULL OR c.id IS NULL OR m.currency <> d.currency OR m.currency <> c.currency
     UNION ALL
+    SELECT 'account ' || b.account_id, 'has a balance row, and does not exist'
+    FROM concert.account_balance AS b WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = b.account_id)
+    UNION ALL
+    SELECT 'account ' || k.account_id, 'has a checkpoint at ' || k.seq || ', and does not exist'
+    FROM concert.account_checkpoint AS k WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = k.account_id)
+    UNION ALL
+    SELECT 'pending transfer ' || p.id, 'is not between two accounts of its currency'
+    FROM concert.pending_transfer AS p
+    LEFT JOIN concert.account AS d ON d.id = p.debit_account_id
+    LEFT JOIN concert.account AS c ON c.id = p.credit_account_id
+    WHERE (d.currency, c.currency) IS DISTINCT FROM (p.currency, p.currency)
+    UNION ALL
+    SELECT 'pending transfer ' || r.pending_id, 'is resolved, and does not exist'
+    FROM concert.pending_resolution AS r
+    WHERE NOT EXISTS (SELECT FROM concert.pending_transfer AS p WHERE p.id = r.pending_id)
+    UNION ALL
+    SELECT 'pending transfer ' || p.id, 'lapsed, and its account still sets it aside'
+    FROM concert.pending_transfer AS p
+    JOIN concert.account_balance AS b ON b.account_id = p.debit_account_id AND p.expires_at <= b.lapsed_through
+    WHERE NOT EXISTS (SELECT FROM concert.pending_resolution AS r WHERE r.pending_id = p.id)
+    UNION ALL
     SELECT 'transfer ' || m.id, 'is not what its pending transfer was resolved to'
     FROM moved AS m
     LEFT JOIN concert.pending_transfer AS p ON p.id = m.pending_id
