@@ -271,6 +271,19 @@ kafka_client_close(KafkaClient *client)
 	free(client);
 }
 
+/*
+ * Rebalances are told as they come. A message that was fetched before the group is left may still be on its way;
+ * it is nobody's any more, and whoever gets its partition reads it.
+ */
+static void
+leaving_serve(rd_kafka_queue_t *leaving)
+{
+	rd_kafka_message_t *message = rd_kafka_consume_queue(leaving, KAFKA_LEAVE_STEP_MS);
+
+	if (message != NULL)
+		rd_kafka_message_destroy(message);
+}
+
 void
 kafka_consumers_leave(KafkaClient *const *clients, int count)
 {
@@ -286,7 +299,7 @@ kafka_consumers_leave(KafkaClient *const *clients, int count)
 		{
 			if (clients[i]->leaving == NULL || rd_kafka_consumer_closed(clients[i]->rk))
 				continue;
-			rd_kafka_queue_poll_callback(clients[i]->leaving, KAFKA_LEAVE_STEP_MS);
+			leaving_serve(clients[i]->leaving);
 			open++;
 		}
 	}
@@ -529,7 +542,6 @@ client_connect_queue(KafkaClient *client, struct event_base *base, rd_kafka_type
 	return client->wake_event != NULL && event_add(client->wake_event, &wake_max) == 0;
 }
 
-/* Messages of other kinds no longer arrive once this has begun. */
 static int
 consumer_leave(KafkaClient *client)
 {

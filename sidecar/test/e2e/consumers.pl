@@ -141,6 +141,10 @@ ok(
 	(grep { log_contains(qr/"event_dead","correlation_id":"trace me"/, $_) } @daemons),
 	'the log names it');
 is(sql('SELECT * FROM concert.check_integrity()'), '', 'nothing is broken');
+
+# While messages are still being fetched: what is on its way then is read by whoever comes next.
+sql(q{SELECT count(concert.emit('concert.notification', 'key ' || n % 200, 'test.told', '{}')) FROM generate_series(1, 20000) AS n});
+wait_until(sub { sql('SELECT sum(unacked) FROM concert.outbox_stats()') < 10000 }, undef, 'half of a burst to be relayed');
 is(stop_concertd($_), 0, "$_->{name} drains and ends well") for @daemons;
 
 done_testing();
