@@ -20,7 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 import harness
 from model import ELSEWHERE, GHOST, OPERATOR, Answer, Misuse, Sale, Seat
 
-EXAMPLES = 20000 if harness.LONG else 60
+EXAMPLES = 2000 if harness.LONG else 60
 STEPS = 30
 EXAMPLES_PER_DATABASE = 20  # check_integrity() reads everything that there is
 NO_COMMANDS = (".teardown()", ".same_everywhere()")
