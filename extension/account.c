@@ -89,6 +89,11 @@ static SavedPlan source_is_used = PLAN(
 	" WHERE a.id = $1 AND a.kind = 'funding' AND t.external_ref IS NOT NULL LIMIT 1",
 	UUIDOID);
 
+static SavedPlan find_live_concert =
+	PLAN("SELECT c.id FROM concert.account AS a JOIN concert.concert AS c ON c.id = a.owner_id"
+		 " WHERE a.id = $1 AND a.kind = 'revenue' AND c.deleted_at IS NULL",
+		 UUIDOID);
+
 static SavedPlan close_account =
 	PLAN("UPDATE concert.account SET deleted_at = $2 WHERE id = $1", UUIDOID, TIMESTAMPTZOID);
 
@@ -465,7 +470,8 @@ concert_unfreeze_account(PG_FUNCTION_ARGS)
 }
 
 /*
- * A source stays for its references, which are good once: a new one of its name would take them again.
+ * A source stays for its references, which are good once: a new one of its name would take them again. A
+ * live concert's revenue stays, for nothing of it could be paid without.
  * What lapsed is written down before: nobody reads an account that is closed.
  */
 Datum
@@ -488,6 +494,10 @@ concert_close_account(PG_FUNCTION_ARGS)
 	if (plan_read(&source_is_used, id) > 0)
 		error_still_in_use("account", PG_GETARG_UUID_P(0),
 						   "Its references were used, and are good once.");
+	if (plan_read(&find_live_concert, id) > 0)
+		error_still_in_use(
+			"account", PG_GETARG_UUID_P(0),
+			psprintf("It is the revenue of concert \"%s\", which is live.", plan_text(0, 0)));
 	accounts_save(&accounts);
 	plan_write(&close_account, PLAN_ARGS(id[0], value(TimestampTzGetDatum(accounts.now))));
 	plan_end();

@@ -64,6 +64,20 @@ SELECT ok FROM concert.reverse(:'given');
 SELECT concert.close_account(id) FROM concert.account WHERE name = 'source ' || :'ann';
 SELECT ok, reason FROM concert.charge_points(:'ann', 7, 'PTS', 'source ' || :'ann', 'one');
 SELECT concert.close_account(concert.open_account(NULL, 'PTS', 'funding', NULL, 'unused ' || :'ann')) AS unused_closes;
+-- a concert's revenue stays while the concert is live, whatever it holds: its bookings can be paid
+SELECT concert.create_concert('Spring Gala') AS gala \gset
+SELECT concert.create_concert_date(:'gala', now() + interval '30 days') AS gala_day \gset
+SELECT concert.create_section(:'gala_day', 'Stalls', 100) AS gala_stalls \gset
+SELECT concert.add_seats(:'gala_day', :'gala_stalls', 1, ARRAY[1]) AS added \gset
+SELECT concert.close_account(id) FROM concert.account WHERE owner_id = :'gala';
+SELECT booking_id AS booking FROM concert.reserve(:'gala_day', (SELECT array_agg(seat_id) FROM concert.seat_map(:'gala_day')), :'ann') \gset
+SELECT ok, reason FROM concert.pay(:'booking', :'ann');
+-- and closes with a concert that is soft-deleted
+SELECT concert.create_concert('Over') AS over \gset
+SELECT concert.open_account(:'over', 'PTS', 'revenue', NULL) AS over_revenue \gset
+SELECT concert.close_account(:'over_revenue');
+SELECT concert.soft_delete('concert', :'over') IS NOT NULL AS soft_deleted;
+SELECT concert.close_account(:'over_revenue');
 -- who comes back gets a new wallet
 SELECT ok, account_id <> :'wallet' AS another, balance FROM concert.charge_points(:'dora', 5, 'PTS', :'bank_name', 'three');
 

@@ -154,8 +154,8 @@ SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'carl', :'a
 SELECT pg_temp.lapse(:'booking');
 BEGIN; SET LOCAL session_replication_role = replica;
 UPDATE concert.pending_transfer AS t SET expires_at = clock_timestamp() FROM concert.payment AS p
-WHERE p.id = :'payment' AND t.id = p.pending_id; COMMIT;
-SELECT concert.close_account(id) FROM concert.account WHERE owner_id = :'gala';
+WHERE p.id = :'payment' AND t.id = p.pending_id;
+UPDATE concert.account SET deleted_at = clock_timestamp() WHERE owner_id = :'gala'; COMMIT;
 SELECT ok, status, booking_status FROM concert.payment_captured(:'payment', 70, 'PTS', NULL, 'm1');
 SELECT pg_temp.paid(:'payment'), pg_temp.told_of(:'booking');
 -- the sale's window does not count, that the concert has begun does

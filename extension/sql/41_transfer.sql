@@ -56,7 +56,9 @@ GRANT EXECUTE ON FUNCTION concert.unfreeze_account(uuid) TO concert_sidecar;
 -- close_account(account_id) closes an account that holds nothing and has nothing set aside or to
 -- come; its transfers stay. Moving money to or from it is then refused as unknown. Returns true.
 -- Writes account, pending_resolution and account_balance (what lapsed). Locks the account, for the caller
--- alone. Errors: 22004 NULL, TK001, TK007 it holds something, or is a source of which references were used.
+-- alone. Errors: 22004 NULL, TK001, TK007 it holds something, is a source of which references were used, or the
+-- revenue account of a concert that is live (not soft-deleted): what is on sale could not be paid without it.
+-- A concert that is restored after that needs it opened again.
 -- Example: SELECT concert.close_account(:account);
 CREATE FUNCTION concert.close_account(account_id uuid)
     RETURNS boolean
