@@ -1,5 +1,5 @@
 -- Reports of money say what adding up every transfer and every sold seat says, with checkpoints and
--- without; whoever may read the programme may read them, and nothing else of the ledger.
+-- without; an admin reads them, who may ask for any account's balance, and nobody else.
 \getenv source PG_ABS_SRCDIR
 \set hall :source '/sql/hall.psql'
 \i :hall
@@ -98,17 +98,25 @@ FULL JOIN (SELECT c.id AS concert_id, d.* FROM concert.concert AS c, concert.rev
      USING (concert_id, day, currency) WHERE n.amount IS DISTINCT FROM r.amount;
 ROLLBACK;
 -- who may read
-GRANT concert_reader TO current_user;
-SET ROLE concert_reader;
+GRANT concert_admin TO current_user;
+SET ROLE concert_sidecar;
+\set VERBOSITY sqlstate
+SELECT count(*) FROM concert.revenue_by_concert;
+SELECT count(*) FROM concert.revenue_by_section;
+SELECT count(*) FROM concert.revenue_by_date;
+SELECT count(*) FROM concert.pending_funds;
+SELECT count(*) FROM concert.wallet_liabilities;
+SELECT count(*) FROM concert.revenue_by_day(:'concert', current_date - 1, current_date + 1);
+SELECT concert.balance_at(:'ann_wallet', now());
+SET ROLE concert_admin;
 SELECT count(*) FROM concert.revenue_by_concert WHERE concert_id = :'concert';
 SELECT count(*) FROM concert.revenue_by_section WHERE concert_id = :'concert';
 SELECT count(*) FROM concert.revenue_by_date WHERE concert_id = :'concert';
 SELECT count(*) FROM concert.pending_funds WHERE account_id = :'ann_wallet';
 SELECT count(*) > 0 AS has_some FROM concert.wallet_liabilities;
 SELECT count(*) > 0 AS has_some FROM concert.revenue_by_day(:'concert', current_date - 1, current_date + 1);
-\set VERBOSITY sqlstate
+SELECT concert.balance_at(:'ann_wallet', now()) IS NOT NULL AS as_one_account;
 SELECT count(*) FROM concert.transfer;
-SELECT concert.balance_at(:'ann_wallet', now());
 RESET ROLE;
 -- nothing, nobody
 SELECT count(*) FROM concert.revenue_by_day(NULL, current_date, current_date);

@@ -5,7 +5,7 @@
 \i :hall
 
 -- no role has any right on a table, a column, a view or a sequence, nor has PUBLIC; but for an admin, who
--- reads the views of live rows, and a reader, who reads the reports of money
+-- reads the views of live rows and the reports of money
 SELECT c.relname, c.relkind, a.grantee::regrole, a.privilege_type
 FROM pg_class AS c, aclexplode(c.relacl) AS a
 WHERE c.relnamespace = 'concert'::regnamespace AND a.grantee <> c.relowner ORDER BY 1, 3, 4;

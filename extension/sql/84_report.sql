@@ -1,5 +1,5 @@
--- Reports of money: what each reads is said beside it, and none reads all transfers. Amounts are in minor
--- units of their currency.
+-- Reports of money, for who may see any account: what each reads is said beside it, and none reads all
+-- transfers. Amounts are in minor units of their currency.
 
 -- What each concert has earned, as its revenue account has it. Reads of each account the last checkpoint and
 -- the transfers since, which are a few hundred where checkpoint_accounts() is called now and then.
@@ -69,7 +69,7 @@ CREATE VIEW concert.wallet_liabilities AS
 COMMENT ON VIEW concert.wallet_liabilities IS 'what all wallets of a currency hold together, and by how much those on credit are below nothing';
 
 GRANT SELECT ON concert.revenue_by_concert, concert.revenue_by_section, concert.revenue_by_date,
-    concert.pending_funds, concert.wallet_liabilities TO concert_reader;
+    concert.pending_funds, concert.wallet_liabilities TO concert_admin;
 
 -- revenue_by_day(concert_id, from_day, to_day) tells by how much a concert's revenue rose or fell on each day of
 -- the two and between, as days go in the session's time zone; days without a change are left out. Reads a
@@ -91,4 +91,4 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION concert.revenue_by_day(uuid, date, date) IS 'by how much a concert''s revenue changed on each day';
 REVOKE ALL ON FUNCTION concert.revenue_by_day(uuid, date, date) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_reader;
+GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_admin;

@@ -1023,7 +1023,7 @@ CREATE VIEW concert.wallet_liabilities AS
 COMMENT ON VIEW concert.wallet_liabilities IS 'what all wallets of a currency hold together, and by how much those on credit are below nothing';
 
 GRANT SELECT ON concert.revenue_by_concert, concert.revenue_by_section, concert.revenue_by_date,
-    concert.pending_funds, concert.wallet_liabilities TO concert_reader;
+    concert.pending_funds, concert.wallet_liabilities TO concert_admin;
 
 CREATE FUNCTION concert.revenue_by_day(concert_id uuid, from_day date, to_day date)
     RETURNS TABLE (day date, currency text, amount numeric)
@@ -1042,7 +1042,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION concert.revenue_by_day(uuid, date, date) IS 'by how much a concert''s revenue changed on each day';
 REVOKE ALL ON FUNCTION concert.revenue_by_day(uuid, date, date) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_reader;
+GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_admin;
 
 -- The rings of answers and of the inbox, and the outbox.
 DO $$
