@@ -2,17 +2,22 @@
 /*
  * What an account holds, now and at a time: its balance row, or the last checkpoint that counts
  * and the transfers since. Saved plans under the caller's snapshot, also on a standby: planning these
- * statements costs more than running them.
+ * statements costs more than running them. And how many days a report may ask for.
  */
+#include "errors.h"
 #include "plan.h"
 
 #include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/snapmgr.h"
 
 #define BALANCE_COLUMNS 7
+#define REPORT_DAYS_MAX 3660
 
 PG_FUNCTION_INFO_V1(concert_account_balance);
 PG_FUNCTION_INFO_V1(concert_balance_at);
+PG_FUNCTION_INFO_V1(concert_days_within);
 
 #define PENDING(side)                                                                  \
 	" CROSS JOIN LATERAL ("                                                            \
@@ -109,4 +114,26 @@ concert_balance_at(PG_FUNCTION_ARGS)
 	if (!found)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(balance);
+}
+
+static char *
+date_text(DateADT day)
+{
+	return DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day)));
+}
+
+/* True, or an error: a report of days reads a balance for each. */
+Datum
+concert_days_within(PG_FUNCTION_ARGS)
+{
+	DateADT from_day = PG_GETARG_DATEADT(0);
+	DateADT to_day = PG_GETARG_DATEADT(1);
+
+	if (DATE_NOT_FINITE(from_day))
+		error_invalid("from_day", date_text(from_day), "a finite day");
+	if (DATE_NOT_FINITE(to_day) || to_day < from_day ||
+		(int64) to_day - from_day >= REPORT_DAYS_MAX)
+		error_invalid("to_day", date_text(to_day),
+					  psprintf("from %s to %d days on", date_text(from_day), REPORT_DAYS_MAX - 1));
+	PG_RETURN_BOOL(true);
 }

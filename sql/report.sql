@@ -122,4 +122,18 @@ RESET ROLE;
 SELECT count(*) FROM concert.revenue_by_day(NULL, current_date, current_date);
 SELECT count(*) FROM concert.revenue_by_day(:'nobody', current_date, current_date);
 SELECT count(*) FROM concert.revenue_by_day(:'concert', NULL, current_date);
-SELECT count(*) FROM concert.revenue_by_day(:'concert', current_date, current_date - 10);
+SELECT count(*) FROM concert.revenue_by_day(:'concert', current_date, NULL);
+-- at most 3,660 days, of a concert or of none
+SELECT count(*) > 0 AS has_some FROM concert.revenue_by_day(:'concert', current_date - 3659, current_date);
+SELECT count(*) FROM concert.revenue_by_day(:'concert', current_date - 3660, current_date);
+SELECT count(*) FROM concert.revenue_by_day(:'concert', current_date, current_date - 1);
+SELECT count(*) FROM concert.revenue_by_day(:'concert', '-infinity', 'infinity');
+SELECT count(*) FROM concert.revenue_by_day(:'concert', '-infinity', current_date);
+SELECT count(*) FROM concert.revenue_by_day(:'concert', current_date, 'infinity');
+SELECT count(*) FROM concert.revenue_by_day(:'concert', '-infinity', '-infinity');
+SELECT count(*) FROM concert.revenue_by_day(:'concert', '4713-01-01 BC', '5874897-12-31');
+SELECT count(*) FROM concert.revenue_by_day(:'nobody', '-infinity', 'infinity');
+\set VERBOSITY default
+SELECT count(*) FROM concert.revenue_by_day(:'concert', '2026-01-01', '2036-01-09');
+SELECT count(*) FROM concert.revenue_by_day(:'concert', '2026-01-02', '2026-01-01');
+SELECT count(*) FROM concert.revenue_by_day(:'concert', 'infinity', 'infinity');

@@ -71,9 +71,19 @@ COMMENT ON VIEW concert.wallet_liabilities IS 'what all wallets of a currency ho
 GRANT SELECT ON concert.revenue_by_concert, concert.revenue_by_section, concert.revenue_by_date,
     concert.pending_funds, concert.wallet_liabilities TO concert_admin;
 
+-- Internal: true of at most 3,660 days from one to another; 22023 for more, for one that is infinite, and for a
+-- first day after the last.
+CREATE FUNCTION concert.days_within(from_day date, to_day date) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'concert_days_within';
+COMMENT ON FUNCTION concert.days_within(date, date) IS 'internal: true, or 22023 for days that no report takes';
+REVOKE ALL ON FUNCTION concert.days_within(date, date) FROM PUBLIC;
+
 -- revenue_by_day(concert_id, from_day, to_day) tells by how much a concert's revenue rose or fell on each day of
--- the two and between, as days go in the session's time zone; days without a change are left out. Reads a
--- balance for each day, whatever it moved. Example: SELECT * FROM concert.revenue_by_day(:concert, '2026-01-01', '2026-01-31');
+-- the two and between, as days go in the session's time zone; days without a change are left out, and of NULL
+-- there is none. Reads a balance for each day, whatever it moved.
+-- Errors: 22023 more than 3,660 days, an infinite day, the first after the last; 22008 days beyond those that a
+-- timestamp has; 22003 a balance past bigint. Example: SELECT * FROM concert.revenue_by_day(:concert, '2026-01-01', '2026-01-31');
 CREATE FUNCTION concert.revenue_by_day(concert_id uuid, from_day date, to_day date)
     RETURNS TABLE (day date, currency text, amount numeric)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -86,7 +96,7 @@ BEGIN ATOMIC
                      concert.balance_at(a.id, (g.day::date + 1)::timestamptz - interval '1 microsecond')::numeric AS balance
               FROM generate_series((from_day - 1)::timestamp, to_day::timestamp, interval '1 day') AS g (day) OFFSET 0) AS m
           WHERE a.owner_id = revenue_by_day.concert_id AND a.kind = 'revenue') AS b
-    WHERE b.day >= from_day AND b.balance <> b.before
+    WHERE concert.days_within(from_day, to_day) AND b.day >= from_day AND b.balance <> b.before
     ORDER BY b.day, b.currency;
 END;
 COMMENT ON FUNCTION concert.revenue_by_day(uuid, date, date) IS 'by how much a concert''s revenue changed on each day';
