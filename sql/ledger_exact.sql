@@ -81,6 +81,7 @@ SELECT pg_temp.rebuilt(:'more');
 \set VERBOSITY sqlstate
 SELECT balance FROM concert.account_balance(:'more');
 SELECT concert.balance_at(:'more', 'infinity');
+SELECT concert.close_account(:'more');
 \set VERBOSITY default
 SELECT ok FROM concert.transfer(:'more', :'mint', 9223372036854775806);
 SELECT pg_temp.held(:'more'), concert.balance_at(:'more', 'infinity');

@@ -58,7 +58,8 @@ GRANT EXECUTE ON FUNCTION concert.unfreeze_account(uuid) TO concert_sidecar;
 -- Writes account, pending_resolution and account_balance (what lapsed). Locks the account, for the caller
 -- alone. Errors: 22004 NULL, TK001, TK007 it holds something, is a source of which references were used, or the
 -- revenue account of a concert that is live (not soft-deleted): what is on sale could not be paid without it.
--- A concert that is restored after that needs it opened again.
+-- A concert that is restored after that needs it opened again. 22003 what it holds is past bigint, as
+-- account_balance() says of it: it does not close.
 -- Example: SELECT concert.close_account(:account);
 CREATE FUNCTION concert.close_account(account_id uuid)
     RETURNS boolean

@@ -28,7 +28,9 @@ REVOKE ALL ON FUNCTION concert.account_sums(uuid) FROM PUBLIC;
 
 -- account_balance(account_id) is what an account holds, in minor units: what was moved, what is set
 -- aside from it and is to come to it, and what is available above its floor (NULL without a floor).
--- No row for an account that does not exist or is closed. Raises 22003 past bigint.
+-- No row for an account that does not exist or is closed. Errors: 22003 an amount past bigint, as an account
+-- without a floor can hold (two captures of 2^63-1 in a wrong currency that are to go back): its sums are exact, the
+-- answer is bigint.
 -- Example: SELECT balance, available FROM concert.account_balance(:account);
 CREATE FUNCTION concert.account_balance(account_id uuid)
     RETURNS TABLE (currency text, kind text, balance bigint, pending_debits bigint, pending_credits bigint,
@@ -41,7 +43,7 @@ REVOKE ALL ON FUNCTION concert.account_balance(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.account_balance(uuid) TO concert_admin;
 
 -- balance_at(account_id, at) is what an account held at a time: the transfers recorded by then. NULL
--- for an account that does not exist, or a NULL argument. Raises 22003 past bigint.
+-- for an account that does not exist, or a NULL argument. Errors: 22003 past bigint, as account_balance().
 -- Example: SELECT concert.balance_at(:account, now() - interval '1 day');
 CREATE FUNCTION concert.balance_at(account_id uuid, at timestamptz)
     RETURNS bigint
