@@ -38,8 +38,14 @@ CREATE TEMP VIEW naive_revenue AS
     FROM concert.account AS a LEFT JOIN concert.transfer AS t ON a.id IN (t.debit_account_id, t.credit_account_id)
     WHERE a.kind = 'revenue' GROUP BY a.id;
 CREATE TEMP VIEW naive_section AS
-    SELECT s.concert_date_id, s.section_id, r.currency, count(*) AS seats, sum(r.price) AS amount
+    SELECT s.concert_date_id, s.section_id, r.currency, count(*) AS seats, sum(r.price) AS sold
     FROM concert.reservation AS r JOIN concert.seat AS s ON s.id = r.seat_id WHERE r.status = 'confirmed' GROUP BY 1, 2, 3;
+CREATE TEMP VIEW naive_date AS
+    SELECT b.concert_date_id, t.currency, sum(CASE WHEN t.credit_account_id = a.id THEN t.amount ELSE -t.amount END) AS amount
+    FROM concert.account AS a JOIN concert.transfer AS t ON a.id IN (t.debit_account_id, t.credit_account_id)
+    JOIN concert.payment AS p ON p.id = t.payment_id
+    JOIN (SELECT DISTINCT booking_id, concert_date_id FROM concert.reservation) AS b ON b.booking_id = p.booking_id
+    WHERE a.kind = 'revenue' GROUP BY 1, 2;
 CREATE TEMP VIEW naive_day AS
     SELECT a.owner_id AS concert_id, t.created_at::date AS day, t.currency,
            sum(CASE WHEN t.credit_account_id = a.id THEN t.amount ELSE -t.amount END) AS amount
@@ -50,12 +56,14 @@ CREATE FUNCTION pg_temp.differ() RETURNS TABLE (report text, rows bigint) LANGUA
     WHERE (r.received, r.returned, r.amount) IS DISTINCT FROM (n.received, n.returned, n.received - n.returned)
     UNION ALL
     SELECT 'section', count(*) FROM concert.revenue_by_section AS r FULL JOIN naive_section AS n USING (section_id, currency)
-    WHERE (r.seats, r.amount) IS DISTINCT FROM (n.seats, n.amount)
+    WHERE (r.seats, r.sold) IS DISTINCT FROM (n.seats, n.sold)
     UNION ALL
     SELECT 'date', count(*) FROM concert.revenue_by_date AS r
-    FULL JOIN (SELECT concert_date_id, currency, sum(seats) AS seats, sum(amount) AS amount FROM naive_section GROUP BY 1, 2) AS n
+    FULL JOIN (SELECT concert_date_id, currency, sum(seats) AS seats, sum(sold) AS sold FROM naive_section GROUP BY 1, 2) AS n
          USING (concert_date_id, currency)
-    WHERE (r.seats, r.amount) IS DISTINCT FROM (n.seats, n.amount)
+    FULL JOIN naive_date AS m USING (concert_date_id, currency)
+    WHERE (r.seats, r.sold, r.sold - r.given_back) IS DISTINCT FROM (n.seats, n.sold, r.amount)
+       OR coalesce(r.amount, 0) <> coalesce(m.amount, 0)
     UNION ALL
     SELECT 'day', count(*) FROM (
         SELECT c.id AS concert_id, d.day, d.currency, d.amount
@@ -76,9 +84,50 @@ CREATE FUNCTION pg_temp.differ() RETURNS TABLE (report text, rows bigint) LANGUA
 $$;
 SELECT * FROM pg_temp.differ();
 SELECT currency, received, returned, amount FROM concert.revenue_by_concert WHERE concert_id = :'concert' ORDER BY 1;
-SELECT section, currency, seats, amount FROM concert.revenue_by_section WHERE concert_id = :'concert' ORDER BY 1, 2;
-SELECT currency, seats, amount FROM concert.revenue_by_date WHERE concert_id = :'concert' ORDER BY 1, 2;
+SELECT section, currency, seats, sold FROM concert.revenue_by_section WHERE concert_id = :'concert' ORDER BY 1, 2;
+SELECT currency, seats, sold, given_back, amount FROM concert.revenue_by_date WHERE concert_id = :'concert' ORDER BY 1, 2;
 SELECT kind, transfers, amount, next_expires_at > now() AS waits FROM concert.pending_funds WHERE account_id IN (:'ann_wallet', :'revenue') ORDER BY 1;
+-- money that went back without a seat, a fee, a split, money that came wrong: dates add up to their concert's
+-- revenue, sections to what their date was sold for
+SELECT concert.create_concert('Spring Gala') AS gala, 'acquirer ' || gen_random_uuid() AS acquirer \gset
+SELECT concert.create_concert_date(:'gala', now() + interval '20 days') AS gala_day, concert.create_concert_date(:'gala', now() + interval '40 days') AS other_day \gset
+SELECT concert.create_section(:'gala_day', 'Stalls', 100) AS gala_stalls, concert.create_section(:'gala_day', 'Balcony', 30) AS gala_balcony,
+       concert.create_section(:'other_day', 'Stalls', 50) AS other_stalls \gset
+SELECT concert.add_seats(:'gala_day', :'gala_stalls', 1, ARRAY[1, 2]) + concert.add_seats(:'gala_day', :'gala_balcony', 2, ARRAY[1, 2])
+       + concert.add_seats(:'other_day', :'other_stalls', 1, ARRAY[1, 2, 3, 4]) AS added \gset
+CREATE FUNCTION pg_temp.seats(date uuid, "row" int, VARIADIC cols int[]) RETURNS uuid[] LANGUAGE sql AS
+    'SELECT array_agg(s.id ORDER BY s.col) FROM concert.seat AS s WHERE s.concert_date_id = date AND s."row" = $2 AND s.col = ANY (cols)';
+CREATE FUNCTION pg_temp.earned(which uuid) RETURNS TABLE (nth_date int, sold text, given_back text, amount text) LANGUAGE sql AS $$
+    SELECT (row_number() OVER (ORDER BY starts_at))::int, concat_ws(' = ', d.sold, (
+               SELECT string_agg(s.section || ' ' || s.sold, ' + ' ORDER BY s.section) FROM concert.revenue_by_section AS s WHERE s.concert_date_id = d.concert_date_id)),
+           d.given_back::text, d.amount::text
+    FROM concert.revenue_by_date AS d WHERE concert_id = which
+    UNION ALL
+    SELECT NULL, 'the concert', NULL, (SELECT sum(amount) FROM concert.revenue_by_date WHERE concert_id = which) || ' = ' || c.amount
+    FROM concert.revenue_by_concert AS c WHERE concert_id = which
+    ORDER BY 1
+$$;
+SELECT booking_id AS booking FROM concert.reserve(:'gala_day', pg_temp.seats(:'gala_day', 1, 1, 2), :'ann') \gset
+SELECT ok, payment_id AS payment FROM concert.pay(:'booking', :'ann') \gset
+SELECT ok, amount, fee FROM concert.refund_payment(:'payment', 60, 'a pillar');
+SELECT ok, amount, fee FROM concert.refund(:'booking', :'ann', seat_ids => pg_temp.seats(:'gala_day', 1, 2), fee => 10);
+SELECT * FROM pg_temp.earned(:'gala');
+SELECT booking_id AS booking FROM concert.reserve(:'gala_day', pg_temp.seats(:'gala_day', 1, 2) || pg_temp.seats(:'gala_day', 2, 1), :'ann') \gset
+SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'ann', :'acquirer', 70) \gset
+SELECT ok, booking_status FROM concert.payment_captured(:'payment', 60, 'PTS', NULL, 'm1');
+SELECT booking_id AS booking FROM concert.reserve(:'other_day', pg_temp.seats(:'other_day', 1, 1, 2), :'ann') \gset
+SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'ann', :'acquirer') \gset
+SELECT ok, booking_status FROM concert.payment_captured(:'payment', 100, 'EUR', NULL, 'm1');
+SELECT ok FROM concert.pay(:'booking', :'ann');
+SELECT booking_id AS booking FROM concert.reserve(:'other_day', pg_temp.seats(:'other_day', 1, 3, 4), :'ann') \gset
+SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'ann', :'acquirer') \gset
+SELECT ok FROM concert.cancel(:'booking', :'ann', seat_ids => pg_temp.seats(:'other_day', 1, 3));
+SELECT ok, booking_status FROM concert.payment_captured(:'payment', 100, 'PTS', NULL, 'm1');
+SELECT ok, amount, fee FROM concert.refund_payment(:'payment', 20, 'a pillar');
+SELECT * FROM pg_temp.earned(:'gala');
+SELECT * FROM pg_temp.differ();
+SELECT ok, amount, fee FROM concert.refund(:'booking', :'ann', fee => 7);
+SELECT * FROM pg_temp.earned(:'gala');
 -- with checkpoints
 SELECT concert.checkpoint_accounts(10000) > 0 AS summed_up;
 SELECT ok FROM concert.transfer(:'bob_wallet', :'revenue', 1);

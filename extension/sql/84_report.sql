@@ -21,28 +21,40 @@ CREATE VIEW concert.revenue_by_concert AS
     WHERE a.kind = 'revenue' AND a.floor IS NULL;
 COMMENT ON VIEW concert.revenue_by_concert IS 'what each concert has earned: its revenue account, what it received and returned, and what is left; amount by amount what verify_ledger() proves';
 
--- What the seats of each section that are sold have cost. Reads, of the sections that are asked for, the seats
--- and their live reservations: name the date or the concert.
+-- What the seats of each section were sold for: the prices of those that are confirmed, concessions counted. It is
+-- no money: a payment is of a booking, which may be of several sections. Reads, of the sections that are asked for,
+-- the seats and their live reservations: name the date or the concert.
 CREATE VIEW concert.revenue_by_section AS
-    SELECT d.concert_id, s.concert_date_id, s.id AS section_id, s.name AS section, r.currency, r.seats, r.amount
+    SELECT d.concert_id, s.concert_date_id, s.id AS section_id, s.name AS section, r.currency, r.seats, r.sold
     FROM concert.section AS s
     JOIN concert.concert_date AS d ON d.id = s.concert_date_id
     CROSS JOIN LATERAL (
-        SELECT live.currency, count(*) AS seats, sum(live.price) AS amount
+        SELECT live.currency, count(*) AS seats, sum(live.price) AS sold
         FROM concert.seat AS e
         JOIN concert.reservation AS live ON live.seat_id = e.id AND live.deleted_at IS NULL
         WHERE e.section_id = s.id AND live.status = 'confirmed'
         GROUP BY live.currency) AS r;
-COMMENT ON VIEW concert.revenue_by_section IS 'what the sold seats of each section have cost; for each confirmed seat that is what was paid';
+COMMENT ON VIEW concert.revenue_by_section IS 'the prices of the confirmed seats of each section, which add up to sold of their date in revenue_by_date; money that went back without a seat is of a booking, and no section''s';
 
--- The same of each date.
+-- What each date has earned: a payment is of one booking, and a booking of one date. Nothing is left of the payments
+-- of a booking without a confirmed seat. What transfer() moves to or from a concert's revenue is of no date. Reads, of
+-- the dates that are asked for, the seats, their live reservations and the payments of these bookings.
 CREATE VIEW concert.revenue_by_date AS
-    SELECT d.concert_id, d.id AS concert_date_id, d.starts_at, r.currency, r.seats, r.amount
+    SELECT d.concert_id, d.id AS concert_date_id, d.starts_at, r.currency, r.seats, r.sold,
+           r.sold - r.amount AS given_back, r.amount
     FROM concert.concert_date AS d
     CROSS JOIN LATERAL (
-        SELECT s.currency, sum(s.seats)::bigint AS seats, sum(s.amount) AS amount
-        FROM concert.revenue_by_section AS s WHERE s.concert_date_id = d.id GROUP BY s.currency) AS r;
-COMMENT ON VIEW concert.revenue_by_date IS 'what the sold seats of each date have cost';
+        SELECT b.currency, sum(b.seats)::bigint AS seats, sum(b.sold) AS sold, sum(p.amount) AS amount
+        FROM (SELECT live.booking_id, live.currency, count(*) AS seats, sum(live.price) AS sold
+              FROM concert.seat AS e
+              JOIN concert.reservation AS live ON live.seat_id = e.id AND live.deleted_at IS NULL
+              WHERE e.concert_date_id = d.id AND live.status = 'confirmed'
+              GROUP BY live.booking_id, live.currency) AS b
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(m.captured - m.refunded - m.fee), 0) AS amount
+            FROM concert.payment AS m WHERE m.booking_id = b.booking_id) AS p
+        GROUP BY b.currency) AS r;
+COMMENT ON VIEW concert.revenue_by_date IS 'what each date has earned: what is left of the payments of its bookings, which is the prices of its confirmed seats (sold) less what of these went back as goodwill (given_back); the dates of a concert add up to what payments, refunds and fees left in its revenue account';
 
 -- What is set aside now by pending transfers, by the account that it is to be debited from. Reads the accounts
 -- that have something set aside, all without a floor, and their pending transfers whose time is not over.

@@ -982,24 +982,33 @@ CREATE VIEW concert.revenue_by_concert AS
 COMMENT ON VIEW concert.revenue_by_concert IS 'what each concert has earned: its revenue account, what it received and returned, and what is left; amount by amount what verify_ledger() proves';
 
 CREATE VIEW concert.revenue_by_section AS
-    SELECT d.concert_id, s.concert_date_id, s.id AS section_id, s.name AS section, r.currency, r.seats, r.amount
+    SELECT d.concert_id, s.concert_date_id, s.id AS section_id, s.name AS section, r.currency, r.seats, r.sold
     FROM concert.section AS s
     JOIN concert.concert_date AS d ON d.id = s.concert_date_id
     CROSS JOIN LATERAL (
-        SELECT live.currency, count(*) AS seats, sum(live.price) AS amount
+        SELECT live.currency, count(*) AS seats, sum(live.price) AS sold
         FROM concert.seat AS e
         JOIN concert.reservation AS live ON live.seat_id = e.id AND live.deleted_at IS NULL
         WHERE e.section_id = s.id AND live.status = 'confirmed'
         GROUP BY live.currency) AS r;
-COMMENT ON VIEW concert.revenue_by_section IS 'what the sold seats of each section have cost; for each confirmed seat that is what was paid';
+COMMENT ON VIEW concert.revenue_by_section IS 'the prices of the confirmed seats of each section, which add up to sold of their date in revenue_by_date; money that went back without a seat is of a booking, and no section''s';
 
 CREATE VIEW concert.revenue_by_date AS
-    SELECT d.concert_id, d.id AS concert_date_id, d.starts_at, r.currency, r.seats, r.amount
+    SELECT d.concert_id, d.id AS concert_date_id, d.starts_at, r.currency, r.seats, r.sold,
+           r.sold - r.amount AS given_back, r.amount
     FROM concert.concert_date AS d
     CROSS JOIN LATERAL (
-        SELECT s.currency, sum(s.seats)::bigint AS seats, sum(s.amount) AS amount
-        FROM concert.revenue_by_section AS s WHERE s.concert_date_id = d.id GROUP BY s.currency) AS r;
-COMMENT ON VIEW concert.revenue_by_date IS 'what the sold seats of each date have cost';
+        SELECT b.currency, sum(b.seats)::bigint AS seats, sum(b.sold) AS sold, sum(p.amount) AS amount
+        FROM (SELECT live.booking_id, live.currency, count(*) AS seats, sum(live.price) AS sold
+              FROM concert.seat AS e
+              JOIN concert.reservation AS live ON live.seat_id = e.id AND live.deleted_at IS NULL
+              WHERE e.concert_date_id = d.id AND live.status = 'confirmed'
+              GROUP BY live.booking_id, live.currency) AS b
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(m.captured - m.refunded - m.fee), 0) AS amount
+            FROM concert.payment AS m WHERE m.booking_id = b.booking_id) AS p
+        GROUP BY b.currency) AS r;
+COMMENT ON VIEW concert.revenue_by_date IS 'what each date has earned: what is left of the payments of its bookings, which is the prices of its confirmed seats (sold) less what of these went back as goodwill (given_back); the dates of a concert add up to what payments, refunds and fees left in its revenue account';
 
 CREATE VIEW concert.pending_funds AS
     SELECT a.id AS account_id, a.kind, a.owner_id, a.name, a.currency, p.transfers, p.amount, p.next_expires_at

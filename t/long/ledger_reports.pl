@@ -60,6 +60,9 @@ INSERT INTO concert.reservation (booking_id, concert_date_id, seat_id, user_id, 
 								 expires_at, expires_at_max, resolved_at)
 SELECT concert.uuid7(), concert_date_id, id, id('b', col), 'confirmed', 40 + col % 20, 'PTS', 1, now(), now(), now(), now()
 FROM concert.seat WHERE col % 3 > 0;
+INSERT INTO concert.payment (booking_id, user_id, method, status, amount, currency, created_at, captured, refunded)
+SELECT r.booking_id, r.user_id, 'points', 'captured', r.price, r.currency, now(), r.price, r.price % 7
+FROM concert.reservation AS r;
 
 -- Of each ten three bring in what six are paid with, and a fee; wallet 0 has a hundredth of all.
 INSERT INTO concert.transfer (debit_account_id, credit_account_id, amount, currency, kind, created_at)
@@ -163,12 +166,12 @@ report('revenue of one concert', 2 * CHECKPOINT_TRANSFERS,
 report('revenue of a concert on each day of a year', 4 * CHECKPOINT_TRANSFERS * 370,
 	"SELECT day, currency, amount FROM concert.revenue_by_day(id('c', 7), current_date - 367, current_date + 1)",
 	"SELECT created_at::date, 'PTS'::text, sum(amount) FROM concert.transfer WHERE credit_account_id = id('e', 7) GROUP BY 1");
-report('revenue of a concert by section', 0,
-	"SELECT section_id, seats, amount FROM concert.revenue_by_section WHERE concert_id = id('c', 7)",
+report('sold seats of a concert by section', 0,
+	"SELECT section_id, seats, sold FROM concert.revenue_by_section WHERE concert_id = id('c', 7)",
 	"SELECT section_id, count(*), sum(price) FROM concert.reservation AS r JOIN concert.seat AS s ON s.id = seat_id WHERE section_id = id('d', 7) GROUP BY 1");
 report('revenue of all dates', 0,
-	'SELECT concert_date_id, seats, amount FROM concert.revenue_by_date',
-	'SELECT concert_date_id, count(*), sum(price) FROM concert.reservation GROUP BY 1');
+	'SELECT concert_date_id, seats, sold, given_back, amount FROM concert.revenue_by_date',
+	'SELECT concert_date_id, count(*), sum(price), sum(refunded), sum(captured - refunded) FROM concert.reservation JOIN concert.payment USING (booking_id) GROUP BY 1');
 report('pending funds', 0,
 	'SELECT account_id, transfers, amount FROM concert.pending_funds', 'SELECT account_id, transfers, amount FROM aside');
 report('what is owed to wallets', 0,
