@@ -266,7 +266,8 @@ GRANT EXECUTE ON FUNCTION concert.balance(uuid, text) TO concert_reader;
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved (cancelled),
 -- insufficient_funds (amount and currency say what it costs), wrong_currency (a wallet, but of another
 -- currency), frozen.
--- Errors: 22004 NULL, 22023 a bad key, TK002. Example: SELECT * FROM concert.pay(:booking, :user);
+-- Errors: 22004 NULL, 22023 a bad key, TK001 the concert's revenue account is closed (close_account()), TK002.
+-- Example: SELECT * FROM concert.pay(:booking, :user);
 CREATE FUNCTION concert.pay(booking_id uuid, user_id uuid, idempotency_key text DEFAULT NULL,
     correlation_id text DEFAULT NULL) RETURNS concert.pay_answer
     LANGUAGE c VOLATILE SECURITY DEFINER

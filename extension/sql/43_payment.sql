@@ -104,7 +104,7 @@ REVOKE ALL ON FUNCTION concert.booking_status(uuid) FROM PUBLIC;
 -- Refusals: unknown, not_owner, expired, already_paid, already_resolved (cancelled, or a payment of it is
 -- open), and of points insufficient_funds, wrong_currency, frozen.
 -- Errors: 22004 NULL, 22023 a bad provider, key or number of points (they cost less than the booking does; what
--- costs nothing is confirmed by pay()), TK002.
+-- costs nothing is confirmed by pay()), TK001 with points as pay(), TK002.
 -- Example: SELECT * FROM concert.payment_begin(:booking, :user, 'acquirer', 500);
 CREATE FUNCTION concert.payment_begin(booking_id uuid, user_id uuid, provider text, points bigint DEFAULT 0,
     idempotency_key text DEFAULT NULL, correlation_id text DEFAULT NULL)

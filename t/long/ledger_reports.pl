@@ -171,7 +171,7 @@ report('sold seats of a concert by section', 0,
 	"SELECT section_id, count(*), sum(price) FROM concert.reservation AS r JOIN concert.seat AS s ON s.id = seat_id WHERE section_id = id('d', 7) GROUP BY 1");
 report('revenue of all dates', 0,
 	'SELECT concert_date_id, seats, sold, given_back, amount FROM concert.revenue_by_date',
-	'SELECT concert_date_id, count(*), sum(price), sum(refunded), sum(captured - refunded) FROM concert.reservation JOIN concert.payment USING (booking_id) GROUP BY 1');
+	'SELECT concert_date_id, count(*), sum(price) AS sold, sum(refunded) AS given_back, sum(captured - refunded) AS amount FROM concert.reservation JOIN concert.payment USING (booking_id) GROUP BY 1');
 report('pending funds', 0,
 	'SELECT account_id, transfers, amount FROM concert.pending_funds', 'SELECT account_id, transfers, amount FROM aside');
 report('what is owed to wallets', 0,
