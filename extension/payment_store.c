@@ -72,13 +72,18 @@ static SavedPlan find_act =
 		 " AND coalesce(refund_id, payment_id) = $4",
 		 UUIDOID, TEXTOID, TEXTOID, UUIDOID);
 
+static SavedPlan judge_capture =
+	PLAN("SELECT coalesce(bool_and(provider_ref <> $2), bool_and((amount, currency) <> ($3, $4)))"
+		 " FROM concert.payment_act WHERE payment_id = $1 AND act = 'captured'",
+		 UUIDOID, TEXTOID, INT8OID, TEXTOID);
+
 static SavedPlan insert_act = PLAN(
 	"INSERT INTO concert.payment_act (payment_id, n, act, message_id, from_status, to_status,"
-	" amount, currency, refund_id, cause, correlation_id, at)"
+	" amount, currency, refund_id, cause, correlation_id, at, provider_ref)"
 	" SELECT $1, coalesce((SELECT max(n) FROM concert.payment_act WHERE payment_id = $1), 0) + 1,"
-	" $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
+	" $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12",
 	UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, UUIDOID, TEXTOID, TEXTOID,
-	TIMESTAMPTZOID);
+	TIMESTAMPTZOID, TEXTOID);
 
 static Payment
 payment_from_row(int row)
@@ -209,6 +214,17 @@ payment_store_heard(const Payment *payment, const PaymentAct *act)
 						 uuid_value(act->refund_id != NULL ? act->refund_id : &payment->id))) > 0;
 }
 
+bool
+payment_store_is_other_capture(const Payment *payment, const PaymentAct *act)
+{
+	if (payment->captured == 0 || act->provider_ref == NULL)
+		return false;
+	plan_read(&judge_capture,
+			  PLAN_ARGS(uuid_value(&payment->id), text_value(act->provider_ref),
+						value(Int64GetDatum(act->amount)), text_value(act->currency)));
+	return !plan_is_null(0, 0) && plan_bool(0, 0);
+}
+
 void
 payment_store_add_act(const Payment *payment, const PaymentAct *act, TimestampTz now)
 {
@@ -220,7 +236,7 @@ payment_store_add_act(const Payment *payment, const PaymentAct *act, TimestampTz
 				  text_value(act->currency),
 				  act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
 				  text_value(act->cause), text_value(act->correlation_id),
-				  value(TimestampTzGetDatum(now))),
+				  value(TimestampTzGetDatum(now)), text_value(act->provider_ref)),
 		1);
 }
 

@@ -47,6 +47,7 @@ CREATE TABLE concert.payment_act (
     cause          text,
     correlation_id text,
     at             timestamptz NOT NULL,
+    provider_ref   text,
     CONSTRAINT payment_act_pkey PRIMARY KEY (payment_id, n)
 );
 CREATE UNIQUE INDEX payment_act_message ON concert.payment_act (payment_id, message_id, act, coalesce(refund_id, payment_id))
@@ -140,7 +141,8 @@ GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text, tex
 -- the booking was cancelled or is paid already, or the points are not there any more, or it is another
 -- amount or currency than was asked for, then all of it is refunded by itself; and of a booking that
 -- costs less by now, because seats of it were given back, the difference. Whichever it is, the answer is ok. Of a
--- capture that was taken before, nothing more comes.
+-- payment that has captured already, a capture under a provider_ref that none before had (where none had any: of another
+-- amount or currency) is refunded as well, all of it; under the same, or none, it was told before, and nothing more comes.
 -- Writes payment, payment_act, refund, transfer, account, account_balance, pending_resolution, reservation, history, the outbox
 -- (payment.captured with reservation.confirmed, payment.refund_due). Locks the booking, user's limit, seats in id order (waiting), bookings of
 -- other users' expired pendings on them (trying), accounts in id order, the outbox keys.
@@ -278,7 +280,7 @@ REVOKE ALL ON FUNCTION concert.payment_state(uuid, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.payment_state(uuid, uuid) TO concert_sidecar;
 
 -- payment_transitions() lists what each message makes of a payment in each status: the one table by which messages are
--- judged. gave_up is not a provider's: payment_work() says it. Reads nothing. Example: SELECT * FROM concert.payment_transitions();
+-- judged. gave_up is not a provider's: payment_work() says it; nor captured_again: a capture beside those before. Reads nothing. Example: SELECT * FROM concert.payment_transitions();
 CREATE FUNCTION concert.payment_transitions()
     RETURNS TABLE (status text, message text, becomes text, action text)
     LANGUAGE c IMMUTABLE PARALLEL SAFE SECURITY DEFINER

@@ -1343,6 +1343,7 @@ CREATE TABLE concert.payment_act (
     cause          text,
     correlation_id text,
     at             timestamptz NOT NULL,
+    provider_ref   text,
     CONSTRAINT payment_act_pkey PRIMARY KEY (payment_id, n)
 );
 CREATE UNIQUE INDEX payment_act_message ON concert.payment_act (payment_id, message_id, act, coalesce(refund_id, payment_id))
