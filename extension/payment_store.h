@@ -66,7 +66,10 @@ extern void payment_store_save(const Payment *payment);
 /* Whether the message is of the provider that is to pay this. */
 extern bool payment_store_is_of(const Payment *payment, const PaymentAct *act);
 
-/* Whether this message was taken before: of the payment, or of one of its refunds. */
+/*
+ * Whether this message was taken before: of the payment, or of one of its refunds. Raises when it
+ * said something else then: a cause counts where the message is to have one.
+ */
 extern bool payment_store_heard(const Payment *payment, const PaymentAct *act);
 
 /*

@@ -95,3 +95,28 @@ SELECT ok, status FROM concert.payment_captured(:'payment', 100, 'PTS', 'g2', 'm
 SELECT pg_temp.paid(:'payment'), pg_temp.refunds(:'payment');
 SELECT pg_temp.books();
 SELECT * FROM concert.check_integrity();
+
+-- a message id is good for what it said, of each kind of message; nothing is written by what says something else
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a6']::uuid[], :'carl') \gset
+SELECT payment_id AS payment FROM concert.payment_begin(:'booking', :'carl', :'acquirer') \gset
+CREATE FUNCTION pg_temp.told(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE answer text;
+BEGIN
+    EXECUTE format('SELECT status FROM concert.%s', call) INTO answer;
+    RETURN answer;
+EXCEPTION WHEN SQLSTATE 'TK002' THEN
+    RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-f]{8}-[0-9a-f-]{27}', 'ID');
+END $$;
+SELECT call, pg_temp.told(replace(call, '(', format('(%L, ', :'payment')))
+FROM unnest(ARRAY['payment_authorized(''h1'', ''m1'')', 'payment_authorized(''h1'', ''m1'')', 'payment_authorized(''h2'', ''m1'')',
+                  'payment_authorized(NULL, ''m1'')', 'payment_failed(''declined'', ''m1'')', 'payment_failed(''declined'', ''m1'')',
+                  'payment_failed(''too late'', ''m1'')', 'payment_captured(60, ''PTS'', ''h1'', ''m1'')',
+                  'payment_captured(60, ''PTS'', ''h1'', ''m1'')', 'payment_captured(100, ''PTS'', ''h1'', ''m1'')',
+                  'payment_captured(60, ''EUR'', ''h1'', ''m1'')', 'payment_captured(60, ''PTS'', ''h2'', ''m1'')',
+                  'payment_captured(60, ''PTS'', NULL, ''m1'')']) WITH ORDINALITY AS said (call, n) ORDER BY n;
+SELECT id AS refund FROM concert.refund WHERE payment_id = :'payment' \gset
+SELECT call, pg_temp.told(replace(call, '(', format('(%L, ', :'refund')))
+FROM unnest(ARRAY['refund_failed(''try later'', ''m1'')', 'refund_failed(''try later'', ''m1'')', 'refund_failed(''never'', ''m1'')',
+                  'refund_settled(''r1'', ''m1'')', 'refund_settled(''r1'', ''m1'')', 'refund_settled(''r2'', ''m1'')'])
+     WITH ORDINALITY AS said (call, n) ORDER BY n;
+SELECT pg_temp.acts(:'payment'), pg_temp.paid(:'payment');
