@@ -79,6 +79,16 @@ error_key_reused(const char *key, const char *operation)
 }
 
 void
+error_message_reused(const char *message_id, const pg_uuid_t *payment_id)
+{
+	ereport(ERROR,
+			(error_code(ERROR_KEY_REUSED),
+			 errmsg("message \"%s\" of payment %s came before and said something else", message_id,
+					uuid_text(payment_id)),
+			 errhint("Send the same message again, or a new id with a new message.")));
+}
+
+void
 error_too_many_seats(int got, int max)
 {
 	ereport(ERROR,

@@ -2,6 +2,7 @@
 /* Payments as rows; see payment_store.h. */
 #include "payment_store.h"
 
+#include "errors.h"
 #include "guard.h"
 #include "lock.h"
 #include "pending.h"
@@ -68,17 +69,24 @@ static SavedPlan save_payment =
 		 UUIDOID, TEXTOID, INT8OID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID, TIMESTAMPTZOID);
 
 static SavedPlan find_act =
-	PLAN("SELECT 1 FROM concert.payment_act WHERE payment_id = $1 AND message_id = $2 AND act = $3"
+	PLAN("SELECT (amount, currency, provider_ref) IS NOT DISTINCT FROM ($5, $6, $7)"
+		 " AND ($8 IS NULL OR cause = $8)"
+		 " FROM concert.payment_act WHERE payment_id = $1 AND message_id = $2 AND act = $3"
 		 " AND coalesce(refund_id, payment_id) = $4",
-		 UUIDOID, TEXTOID, TEXTOID, UUIDOID);
+		 UUIDOID, TEXTOID, TEXTOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
+
+static SavedPlan judge_capture =
+	PLAN("SELECT coalesce(bool_and(provider_ref <> $2), bool_and((amount, currency) <> ($3, $4)))"
+		 " FROM concert.payment_act WHERE payment_id = $1 AND act = 'captured'",
+		 UUIDOID, TEXTOID, INT8OID, TEXTOID);
 
 static SavedPlan insert_act = PLAN(
 	"INSERT INTO concert.payment_act (payment_id, n, act, message_id, from_status, to_status,"
-	" amount, currency, refund_id, cause, correlation_id, at)"
+	" amount, currency, refund_id, cause, correlation_id, at, provider_ref)"
 	" SELECT $1, coalesce((SELECT max(n) FROM concert.payment_act WHERE payment_id = $1), 0) + 1,"
-	" $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
+	" $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12",
 	UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, UUIDOID, TEXTOID, TEXTOID,
-	TIMESTAMPTZOID);
+	TIMESTAMPTZOID, TEXTOID);
 
 static Payment
 payment_from_row(int row)
@@ -199,29 +207,50 @@ payment_store_is_of(const Payment *payment, const PaymentAct *act)
 		(act->sender == NULL || strcmp(act->sender, payment->provider) == 0);
 }
 
+static NullableDatum
+act_amount(const PaymentAct *act)
+{
+	return act->currency == NULL ? null_value() : value(Int64GetDatum(act->amount));
+}
+
 bool
 payment_store_heard(const Payment *payment, const PaymentAct *act)
 {
-	return plan_read(
-			   &find_act,
-			   PLAN_ARGS(uuid_value(&payment->id), text_value(act->message_id),
-						 text_value(act->act),
-						 uuid_value(act->refund_id != NULL ? act->refund_id : &payment->id))) > 0;
+	if (plan_read(&find_act,
+				  PLAN_ARGS(uuid_value(&payment->id), text_value(act->message_id),
+							text_value(act->act),
+							uuid_value(act->refund_id != NULL ? act->refund_id : &payment->id),
+							act_amount(act), text_value(act->currency),
+							text_value(act->provider_ref), text_value(act->cause))) == 0)
+		return false;
+	if (!plan_bool(0, 0))
+		error_message_reused(act->message_id, &payment->id);
+	return true;
+}
+
+bool
+payment_store_is_other_capture(const Payment *payment, const PaymentAct *act)
+{
+	if (payment->captured == 0 || act->provider_ref == NULL)
+		return false;
+	plan_read(&judge_capture,
+			  PLAN_ARGS(uuid_value(&payment->id), text_value(act->provider_ref),
+						value(Int64GetDatum(act->amount)), text_value(act->currency)));
+	return !plan_is_null(0, 0) && plan_bool(0, 0);
 }
 
 void
 payment_store_add_act(const Payment *payment, const PaymentAct *act, TimestampTz now)
 {
-	plan_write_rows(
-		&insert_act,
-		PLAN_ARGS(uuid_value(&payment->id), text_value(act->act), text_value(act->message_id),
-				  text_value(act->from_status), text_value(transition_status_text(payment->status)),
-				  act->currency == NULL ? null_value() : value(Int64GetDatum(act->amount)),
-				  text_value(act->currency),
-				  act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
-				  text_value(act->cause), text_value(act->correlation_id),
-				  value(TimestampTzGetDatum(now))),
-		1);
+	plan_write_rows(&insert_act,
+					PLAN_ARGS(uuid_value(&payment->id), text_value(act->act),
+							  text_value(act->message_id), text_value(act->from_status),
+							  text_value(transition_status_text(payment->status)), act_amount(act),
+							  text_value(act->currency),
+							  act->refund_id == NULL ? null_value() : uuid_value(act->refund_id),
+							  text_value(act->cause), text_value(act->correlation_id),
+							  value(TimestampTzGetDatum(now)), text_value(act->provider_ref)),
+					1);
 }
 
 void

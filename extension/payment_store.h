@@ -40,7 +40,9 @@ typedef struct PaymentAct
 	const pg_uuid_t *refund_id;
 	const char		*cause;
 	const char		*correlation_id;
-	const char		*sender; /* the provider that tells it */
+	const char
+		*provider_ref;	/* what the provider calls it; of a due refund, the capture it is of */
+	const char *sender; /* the provider that tells it */
 } PaymentAct;
 
 /* Reads it; false when it is unknown. */
@@ -64,8 +66,17 @@ extern void payment_store_save(const Payment *payment);
 /* Whether the message is of the provider that is to pay this. */
 extern bool payment_store_is_of(const Payment *payment, const PaymentAct *act);
 
-/* Whether this message was taken before: of the payment, or of one of its refunds. */
+/*
+ * Whether this message was taken before: of the payment, or of one of its refunds. Raises when it
+ * said something else then: a cause counts where the message is to have one.
+ */
 extern bool payment_store_heard(const Payment *payment, const PaymentAct *act);
+
+/*
+ * Whether a capture is another than each that was told before: by its ref, if one of them had a
+ * ref, else by amount and currency. One without a ref is none of its own.
+ */
+extern bool payment_store_is_other_capture(const Payment *payment, const PaymentAct *act);
 extern void payment_store_add_act(const Payment *payment, const PaymentAct *act, TimestampTz now);
 
 /*

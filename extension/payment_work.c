@@ -50,21 +50,21 @@ static SavedPlan is_hopeless =
 
 #define NEXT_ATTEMPT "$1 + least($3 * 2 ^ least(attempts, 12), 3600) * interval '1 second'"
 
-static SavedPlan claim_refunds =
-	PLAN("WITH due AS MATERIALIZED (SELECT id FROM concert.refund AS r WHERE next_attempt_at <= $1"
-		 "  AND ($4 IS NULL OR $4 = (SELECT p.provider FROM concert.payment AS p"
-		 "   WHERE p.id = r.payment_id))"
-		 "  ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED),"
-		 " claimed AS (UPDATE concert.refund SET attempts = attempts + 1,"
-		 "  next_attempt_at = " NEXT_ATTEMPT
-		 "  WHERE id = ANY (ARRAY(SELECT id FROM due)) AND next_attempt_at <= $1"
-		 "  RETURNING id, payment_id, amount, currency, booking_id, attempts)"
-		 " SELECT 'refund'::text, c.payment_id, c.id, p.provider, p.provider_ref, c.amount,"
-		 " c.currency, c.booking_id, c.attempts, (SELECT a.correlation_id"
-		 "  FROM concert.payment_act AS a WHERE a.payment_id = p.id AND a.refund_id = c.id"
-		 "  ORDER BY a.n LIMIT 1)"
-		 " FROM claimed AS c JOIN concert.payment AS p ON p.id = c.payment_id",
-		 TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID);
+static SavedPlan claim_refunds = PLAN(
+	"WITH due AS MATERIALIZED (SELECT id FROM concert.refund AS r WHERE next_attempt_at <= $1"
+	"  AND ($4 IS NULL OR $4 = (SELECT p.provider FROM concert.payment AS p"
+	"   WHERE p.id = r.payment_id))"
+	"  ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED),"
+	" claimed AS (UPDATE concert.refund SET attempts = attempts + 1,"
+	"  next_attempt_at = " NEXT_ATTEMPT
+	"  WHERE id = ANY (ARRAY(SELECT id FROM due)) AND next_attempt_at <= $1"
+	"  RETURNING id, payment_id, amount, currency, booking_id, attempts)"
+	" SELECT 'refund'::text, c.payment_id, c.id, p.provider, coalesce(a.provider_ref, p.provider_ref), c.amount,"
+	" c.currency, c.booking_id, c.attempts, a.correlation_id"
+	" FROM claimed AS c JOIN concert.payment AS p ON p.id = c.payment_id"
+	" LEFT JOIN LATERAL (SELECT provider_ref, correlation_id FROM concert.payment_act"
+	"  WHERE payment_id = p.id AND refund_id = c.id ORDER BY n LIMIT 1) AS a ON true",
+	TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID);
 
 static SavedPlan claim_payments =
 	PLAN("WITH due AS MATERIALIZED (SELECT id FROM concert.payment"

@@ -175,18 +175,23 @@ provider_apply(Payment *payment, PaymentMessage message, PaymentAct *act)
 }
 
 static Reason
-provider_take(const pg_uuid_t *payment_id, PaymentMessage message, const char *provider_ref,
-			  PaymentAct *act, Payment *ret_payment)
+provider_take(const pg_uuid_t *payment_id, PaymentMessage message, PaymentAct *act,
+			  Payment *ret_payment)
 {
+	PaymentAction action;
+
 	if (!payment_store_lock(payment_id, ret_payment) || !payment_store_is_of(ret_payment, act))
 		return REASON_UNKNOWN;
 	act->act = transition_message_text(message);
 	act->from_status = transition_status_text(ret_payment->status);
 	if (payment_store_heard(ret_payment, act))
 		return REASON_NONE;
-	if (provider_ref != NULL && ret_payment->provider_ref == NULL)
-		ret_payment->provider_ref = provider_ref;
-	if (transition_of(ret_payment->status, message).action == ACTION_SETTLE)
+	if (ret_payment->provider_ref == NULL)
+		ret_payment->provider_ref = act->provider_ref;
+	if (message == MESSAGE_CAPTURED && payment_store_is_other_capture(ret_payment, act))
+		message = MESSAGE_CAPTURED_AGAIN;
+	action = transition_of(ret_payment->status, message).action;
+	if (action == ACTION_SETTLE || action == ACTION_RETURN)
 		return settle(ret_payment, &(Capture){act->amount, act->currency, act->correlation_id},
 					  act);
 	provider_apply(ret_payment, message, act);
@@ -224,8 +229,7 @@ provider_answer(FunctionCallInfo fcinfo, const Payment *payment, Reason reason,
 }
 
 static Datum
-provider_message(FunctionCallInfo fcinfo, PaymentMessage message, const char *provider_ref,
-				 PaymentAct *act)
+provider_message(FunctionCallInfo fcinfo, PaymentMessage message, PaymentAct *act)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Payment		  payment;
@@ -233,7 +237,7 @@ provider_message(FunctionCallInfo fcinfo, PaymentMessage message, const char *pr
 	Datum		  answer;
 
 	plan_begin();
-	reason = provider_take(PG_GETARG_UUID_P(0), message, provider_ref, act, &payment);
+	reason = provider_take(PG_GETARG_UUID_P(0), message, act, &payment);
 	answer = provider_answer(fcinfo, &payment, reason, caller);
 	plan_end();
 	return answer;
@@ -243,34 +247,34 @@ Datum
 concert_payment_authorized(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"payment_id"};
-	char	  *provider_ref = argument_optional_text(fcinfo, 1, "provider_ref", KEY_CHARS_MAX);
-	PaymentAct act = {
-		.message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
-		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
-		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
-	};
+	PaymentAct				 act = {
+					  .provider_ref = argument_optional_text(fcinfo, 1, "provider_ref", KEY_CHARS_MAX),
+					  .message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
+					  .correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
+					  .sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
+	  };
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	PG_RETURN_DATUM(provider_message(fcinfo, MESSAGE_AUTHORIZED, provider_ref, &act));
+	PG_RETURN_DATUM(provider_message(fcinfo, MESSAGE_AUTHORIZED, &act));
 }
 
 Datum
 concert_payment_captured(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"payment_id", "amount"};
-	char	  *provider_ref = argument_optional_text(fcinfo, 3, "provider_ref", KEY_CHARS_MAX);
-	PaymentAct act = {
-		.currency = argument_currency(fcinfo, 2, "currency"),
-		.message_id = argument_text(fcinfo, 4, "message_id", KEY_CHARS_MAX),
-		.correlation_id = argument_optional_text(fcinfo, 5, "correlation_id", KEY_CHARS_MAX),
-		.sender = argument_optional_text(fcinfo, 6, "provider", NAME_CHARS_MAX),
-	};
+	PaymentAct				 act = {
+					  .currency = argument_currency(fcinfo, 2, "currency"),
+					  .provider_ref = argument_optional_text(fcinfo, 3, "provider_ref", KEY_CHARS_MAX),
+					  .message_id = argument_text(fcinfo, 4, "message_id", KEY_CHARS_MAX),
+					  .correlation_id = argument_optional_text(fcinfo, 5, "correlation_id", KEY_CHARS_MAX),
+					  .sender = argument_optional_text(fcinfo, 6, "provider", NAME_CHARS_MAX),
+	  };
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	act.amount = argument_amount(fcinfo, 1, "amount");
-	PG_RETURN_DATUM(provider_message(fcinfo, MESSAGE_CAPTURED, provider_ref, &act));
+	PG_RETURN_DATUM(provider_message(fcinfo, MESSAGE_CAPTURED, &act));
 }
 
 Datum
@@ -286,5 +290,5 @@ concert_payment_failed(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	PG_RETURN_DATUM(provider_message(fcinfo, MESSAGE_FAILED, NULL, &act));
+	PG_RETURN_DATUM(provider_message(fcinfo, MESSAGE_FAILED, &act));
 }

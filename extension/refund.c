@@ -161,7 +161,7 @@ refund_write_share(const Refunding *refunding, Share *share)
 						  .correlation_id = refunding->correlation_id},
 			now);
 	if (share->refund.amount > 0)
-		refund_store_add_act(&share->refund, payment, share->from_status, now,
+		refund_store_add_act(&share->refund, payment, share->from_status, now, NULL,
 							 refunding->correlation_id);
 }
 

@@ -41,7 +41,7 @@ refund_move_out(Refund *refund, const Payment *payment, const char *correlation_
 }
 
 static Reason
-refund_settle(Refund *refund, Payment *payment, const char *provider_ref, PaymentAct *act)
+refund_settle(Refund *refund, Payment *payment, PaymentAct *act)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		is_news = !refund->is_settled;
@@ -53,7 +53,7 @@ refund_settle(Refund *refund, Payment *payment, const char *provider_ref, Paymen
 		if (reason != REASON_NONE)
 			return reason;
 		refund->is_settled = true;
-		refund->provider_ref = provider_ref;
+		refund->provider_ref = act->provider_ref;
 		refund_store_save(refund, now);
 		refund_store_close(payment);
 		payment_store_save(payment);
@@ -67,7 +67,7 @@ refund_settle(Refund *refund, Payment *payment, const char *provider_ref, Paymen
 }
 
 static Reason
-refund_try_later(Refund *refund, Payment *payment, const char *provider_ref, PaymentAct *act)
+refund_try_later(Refund *refund, Payment *payment, PaymentAct *act)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -81,13 +81,12 @@ refund_try_later(Refund *refund, Payment *payment, const char *provider_ref, Pay
 	return REASON_NONE;
 }
 
-typedef Reason (*RefundMessage)(Refund *refund, Payment *payment, const char *provider_ref,
-								PaymentAct *act);
+typedef Reason (*RefundMessage)(Refund *refund, Payment *payment, PaymentAct *act);
 
 /* The refund is read again under its booking's lock, which is its payment's. */
 static Reason
-refund_take(const pg_uuid_t *refund_id, RefundMessage message, const char *provider_ref,
-			PaymentAct *act, Payment *ret_payment)
+refund_take(const pg_uuid_t *refund_id, RefundMessage message, PaymentAct *act,
+			Payment *ret_payment)
 {
 	Refund refund;
 
@@ -101,12 +100,11 @@ refund_take(const pg_uuid_t *refund_id, RefundMessage message, const char *provi
 	act->currency = pstrdup(refund.currency);
 	if (payment_store_heard(ret_payment, act))
 		return REASON_NONE;
-	return message(&refund, ret_payment, provider_ref, act);
+	return message(&refund, ret_payment, act);
 }
 
 static Datum
-refund_message(FunctionCallInfo fcinfo, RefundMessage message, const char *provider_ref,
-			   PaymentAct *act)
+refund_message(FunctionCallInfo fcinfo, RefundMessage message, PaymentAct *act)
 {
 	static const char *const names[] = {"refund_id"};
 	MemoryContext			 caller = CurrentMemoryContext;
@@ -117,7 +115,7 @@ refund_message(FunctionCallInfo fcinfo, RefundMessage message, const char *provi
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
 	plan_begin();
-	reason = refund_take(PG_GETARG_UUID_P(0), message, provider_ref, act, &payment);
+	reason = refund_take(PG_GETARG_UUID_P(0), message, act, &payment);
 	answer = provider_answer(fcinfo, &payment, reason, caller);
 	plan_end();
 	return answer;
@@ -126,15 +124,15 @@ refund_message(FunctionCallInfo fcinfo, RefundMessage message, const char *provi
 Datum
 concert_refund_settled(PG_FUNCTION_ARGS)
 {
-	char	  *provider_ref = argument_optional_text(fcinfo, 1, "provider_ref", KEY_CHARS_MAX);
 	PaymentAct act = {
 		.act = "refund_settled",
+		.provider_ref = argument_optional_text(fcinfo, 1, "provider_ref", KEY_CHARS_MAX),
 		.message_id = argument_text(fcinfo, 2, "message_id", KEY_CHARS_MAX),
 		.correlation_id = argument_optional_text(fcinfo, 3, "correlation_id", KEY_CHARS_MAX),
 		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	};
 
-	PG_RETURN_DATUM(refund_message(fcinfo, refund_settle, provider_ref, &act));
+	PG_RETURN_DATUM(refund_message(fcinfo, refund_settle, &act));
 }
 
 Datum
@@ -148,5 +146,5 @@ concert_refund_failed(PG_FUNCTION_ARGS)
 		.sender = argument_optional_text(fcinfo, 4, "provider", NAME_CHARS_MAX),
 	};
 
-	PG_RETURN_DATUM(refund_message(fcinfo, refund_try_later, NULL, &act));
+	PG_RETURN_DATUM(refund_message(fcinfo, refund_try_later, &act));
 }

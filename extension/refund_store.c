@@ -88,7 +88,7 @@ refund_store_insert(Refund *refund, const Payment *payment, TimestampTz now)
 
 void
 refund_store_add_act(const Refund *refund, const Payment *payment, PaymentStatus from_status,
-					 TimestampTz now, const char *correlation_id)
+					 TimestampTz now, const char *provider_ref, const char *correlation_id)
 {
 	payment_store_add_act(payment,
 						  &(PaymentAct){.act = refund->is_settled ? "refunded" : "refund_due",
@@ -97,7 +97,8 @@ refund_store_add_act(const Refund *refund, const Payment *payment, PaymentStatus
 										.currency = refund->currency,
 										.refund_id = &refund->id,
 										.cause = refund->cause,
-										.correlation_id = correlation_id},
+										.correlation_id = correlation_id,
+										.provider_ref = provider_ref},
 						  now);
 }
 

@@ -35,10 +35,10 @@ extern bool refund_store_all_settled(const pg_uuid_t *payment_id);
 /* Writes a refund of the payment: settled when it was of points, else due at once. */
 extern void refund_store_insert(Refund *refund, const Payment *payment, TimestampTz now);
 
-/* Writes down as an act that there is one. */
+/* Writes down as an act that there is one; of which capture, where it is not the first. */
 extern void refund_store_add_act(const Refund *refund, const Payment *payment,
 								 PaymentStatus from_status, TimestampTz now,
-								 const char *correlation_id);
+								 const char *provider_ref, const char *correlation_id);
 
 /* Writes what may change: attempts, and that it is settled. */
 extern void refund_store_save(const Refund *refund, TimestampTz now);

@@ -5,6 +5,7 @@
  * again if all can be had (retake.h). Else, and whatever came wrong, it is refunded by itself: such
  * money goes from the provider's account straight to what is payable back, and never is revenue.
  * A booking that costs less by now, because seats of it were given back, gets the difference back.
+ * What is captured beside what was taken before goes back as well, whatever the booking is.
  *
  * Money that came is a fact: nothing about the booking, its seats, the points or the concert's
  * account can make it be refused. Only the provider's own accounts can, while somebody has frozen
@@ -46,6 +47,13 @@ typedef struct Settlement
 	Accounts	   accounts;
 } Settlement;
 
+/* Of a payment that has money already, this is more of it. */
+static bool
+settle_is_again(const Settlement *settlement)
+{
+	return settlement->payment->captured > 0;
+}
+
 /* REASON_BUSY, or what becomes of the booking is known. */
 static Reason
 settle_judge_booking(Settlement *settlement)
@@ -54,7 +62,9 @@ settle_judge_booking(Settlement *settlement)
 	const Capture *capture = settlement->capture;
 	Reason		   reason;
 
-	if (strcmp(capture->currency, payment->currency) != 0)
+	if (settle_is_again(settlement))
+		settlement->cause = "captured again";
+	else if (strcmp(capture->currency, payment->currency) != 0)
 		settlement->cause = "wrong_currency";
 	else if (capture->amount != payment->amount)
 		settlement->cause = "wrong_amount";
@@ -88,7 +98,7 @@ settle_find_accounts(Settlement *settlement)
 	settlement->payable_id = ledger_open("refunds_payable", currency, NULL, payment->provider);
 	settlement->has_revenue = settlement->cause == NULL &&
 		revenue_find(&settlement->booking.date_id, currency, &settlement->revenue_id);
-	if (payment->points == 0)
+	if (payment->points == 0 || settle_is_again(settlement))
 		return;
 	settlement->pending.id = payment->pending_id;
 	settlement->has_pending = pending_read(&settlement->pending) &&
@@ -232,15 +242,24 @@ settle_move_points(const Settlement *settlement)
 						settlement->points > 0 ? &transfer : NULL);
 }
 
+/* A payment counts in the currency that came first; what comes in another is in its refund alone. */
 static void
 settle_save_payment(const Settlement *settlement)
 {
-	Payment *payment = settlement->payment;
+	Payment		  *payment = settlement->payment;
+	const Capture *capture = settlement->capture;
+	bool		   is_again = settle_is_again(settlement);
 
-	payment->status = transition_of(payment->status, MESSAGE_CAPTURED).becomes;
-	payment->captured = settlement->capture->amount;
-	strlcpy(payment->captured_currency, settlement->capture->currency, CURRENCY_BYTES);
-	payment->refunded = settlement->rest;
+	payment->status =
+		transition_of(payment->status, is_again ? MESSAGE_CAPTURED_AGAIN : MESSAGE_CAPTURED)
+			.becomes;
+	if (!is_again)
+		strlcpy(payment->captured_currency, capture->currency, CURRENCY_BYTES);
+	if (strcmp(payment->captured_currency, capture->currency) == 0)
+	{
+		payment->captured += capture->amount;
+		payment->refunded += settlement->rest;
+	}
 	payment->next_attempt_at = 0;
 	payment_store_save(payment);
 }
@@ -251,8 +270,9 @@ settle_do(Settlement *settlement, PaymentAct *act)
 {
 	const char *correlation_id = settlement->capture->correlation_id;
 	TimestampTz now = settlement->accounts.now;
+	bool		is_again = settle_is_again(settlement);
 	Refund		refund = {
-			 .kind = settlement->cause != NULL ? "late" : "excess",
+			 .kind = settlement->cause == NULL || is_again ? "excess" : "late",
 			 .amount = settlement->rest,
 			 .cause = settlement->cause != NULL ? settlement->cause : "seats were given back",
 	 };
@@ -274,7 +294,7 @@ settle_do(Settlement *settlement, PaymentAct *act)
 	{
 		refund_store_insert(&refund, settlement->payment, now);
 		refund_store_add_act(&refund, settlement->payment, settlement->payment->status, now,
-							 correlation_id);
+							 is_again ? act->provider_ref : NULL, correlation_id);
 	}
 	if (settlement->is_retake)
 	{

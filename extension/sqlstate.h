@@ -11,7 +11,8 @@
 /* X(name, SQLSTATE, what it means) */
 #define CONCERT_ERRORS(X)                                                                          \
 	X(UNKNOWN_OBJECT, "TK001", "a concert, date, section, concession or seat that does not exist") \
-	X(KEY_REUSED, "TK002", "an idempotency key that came before with another request")             \
+	X(KEY_REUSED, "TK002",                                                                         \
+	  "an idempotency key or message id that came before with another request or message")         \
 	X(TOO_MANY_SEATS, "TK003", "more seats than concert.max_seats_per_booking")                    \
 	X(DUPLICATE_SEAT, "TK004", "a seat named twice, or a grid spot that is taken")                 \
 	X(DELETE_REFUSED, "TK005", "DELETE or TRUNCATE of rows that are never removed")                \

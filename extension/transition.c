@@ -17,8 +17,8 @@ static const char *const statuses[PAYMENT_STATUSES] = {
 
 static const char *const messages[PAYMENT_MESSAGES] = {
 	[MESSAGE_AUTHORIZED] = "authorized", [MESSAGE_CAPTURED] = "captured",
-	[MESSAGE_FAILED] = "failed",		 [MESSAGE_GAVE_UP] = "gave_up",
-	[MESSAGE_REFUNDED] = "refunded",
+	[MESSAGE_FAILED] = "failed",		 [MESSAGE_CAPTURED_AGAIN] = "captured_again",
+	[MESSAGE_GAVE_UP] = "gave_up",		 [MESSAGE_REFUNDED] = "refunded",
 };
 
 static const char *const actions[PAYMENT_ACTIONS] = {
@@ -27,6 +27,7 @@ static const char *const actions[PAYMENT_ACTIONS] = {
 	[ACTION_NOTE] = "note it",
 	[ACTION_SETTLE] = "confirm, take again or refund",
 	[ACTION_LET_GO] = "let the points go",
+	[ACTION_RETURN] = "refund",
 };
 
 /* What is behind a message that comes too late is kept as it is; money that comes is never lost. */
@@ -36,6 +37,7 @@ static const Transition transitions[PAYMENT_STATUSES][PAYMENT_MESSAGES] = {
 			[MESSAGE_AUTHORIZED] = {PAYMENT_AUTHORIZED, ACTION_NOTE},
 			[MESSAGE_CAPTURED] = {PAYMENT_CAPTURED, ACTION_SETTLE},
 			[MESSAGE_FAILED] = {PAYMENT_FAILED, ACTION_LET_GO},
+			[MESSAGE_CAPTURED_AGAIN] = {PAYMENT_CAPTURED, ACTION_SETTLE},
 			[MESSAGE_GAVE_UP] = {PAYMENT_FAILED, ACTION_LET_GO},
 			[MESSAGE_REFUNDED] = {PAYMENT_BEGUN, ACTION_NOTHING},
 		},
@@ -44,6 +46,7 @@ static const Transition transitions[PAYMENT_STATUSES][PAYMENT_MESSAGES] = {
 			[MESSAGE_AUTHORIZED] = {PAYMENT_AUTHORIZED, ACTION_NOTHING},
 			[MESSAGE_CAPTURED] = {PAYMENT_CAPTURED, ACTION_SETTLE},
 			[MESSAGE_FAILED] = {PAYMENT_FAILED, ACTION_LET_GO},
+			[MESSAGE_CAPTURED_AGAIN] = {PAYMENT_CAPTURED, ACTION_SETTLE},
 			[MESSAGE_GAVE_UP] = {PAYMENT_FAILED, ACTION_LET_GO},
 			[MESSAGE_REFUNDED] = {PAYMENT_AUTHORIZED, ACTION_NOTHING},
 		},
@@ -52,6 +55,7 @@ static const Transition transitions[PAYMENT_STATUSES][PAYMENT_MESSAGES] = {
 			[MESSAGE_AUTHORIZED] = {PAYMENT_CAPTURED, ACTION_NOTHING},
 			[MESSAGE_CAPTURED] = {PAYMENT_CAPTURED, ACTION_NOTHING},
 			[MESSAGE_FAILED] = {PAYMENT_CAPTURED, ACTION_NOTHING},
+			[MESSAGE_CAPTURED_AGAIN] = {PAYMENT_CAPTURED, ACTION_RETURN},
 			[MESSAGE_GAVE_UP] = {PAYMENT_CAPTURED, ACTION_NOTHING},
 			[MESSAGE_REFUNDED] = {PAYMENT_REFUNDED, ACTION_NOTE},
 		},
@@ -60,6 +64,7 @@ static const Transition transitions[PAYMENT_STATUSES][PAYMENT_MESSAGES] = {
 			[MESSAGE_AUTHORIZED] = {PAYMENT_REFUNDED, ACTION_NOTHING},
 			[MESSAGE_CAPTURED] = {PAYMENT_REFUNDED, ACTION_NOTHING},
 			[MESSAGE_FAILED] = {PAYMENT_REFUNDED, ACTION_NOTHING},
+			[MESSAGE_CAPTURED_AGAIN] = {PAYMENT_CAPTURED, ACTION_RETURN},
 			[MESSAGE_GAVE_UP] = {PAYMENT_REFUNDED, ACTION_NOTHING},
 			[MESSAGE_REFUNDED] = {PAYMENT_REFUNDED, ACTION_NOTHING},
 		},
@@ -68,6 +73,7 @@ static const Transition transitions[PAYMENT_STATUSES][PAYMENT_MESSAGES] = {
 			[MESSAGE_AUTHORIZED] = {PAYMENT_FAILED, ACTION_NOTHING},
 			[MESSAGE_CAPTURED] = {PAYMENT_CAPTURED, ACTION_SETTLE},
 			[MESSAGE_FAILED] = {PAYMENT_FAILED, ACTION_NOTHING},
+			[MESSAGE_CAPTURED_AGAIN] = {PAYMENT_CAPTURED, ACTION_SETTLE},
 			[MESSAGE_GAVE_UP] = {PAYMENT_FAILED, ACTION_NOTHING},
 			[MESSAGE_REFUNDED] = {PAYMENT_FAILED, ACTION_NOTHING},
 		},
@@ -108,9 +114,10 @@ status_has_money(PaymentStatus status)
 }
 
 /*
- * Nothing is done where nothing changes, and the other way round; money is settled when it comes,
- * whatever was before, and then once; what has come never goes back to not having come, nor what
- * has gone back to being there; what fails lets go.
+ * Nothing is done where nothing changes and no money comes, and the other way round; money is settled
+ * when it comes, whatever was before, and then once; what comes after it goes back; what has come
+ * never goes back to not having come, nor, but for more that comes, what has gone back to being
+ * there; what fails lets go.
  */
 static bool
 transition_is_sound(PaymentStatus status, PaymentMessage message)
@@ -119,13 +126,17 @@ transition_is_sound(PaymentStatus status, PaymentMessage message)
 	PaymentStatus	  becomes = transition->becomes;
 	bool			  changes = becomes != status;
 	bool			  money_comes = !status_has_money(status) && status_has_money(becomes);
+	bool			  is_capture = message == MESSAGE_CAPTURED || message == MESSAGE_CAPTURED_AGAIN;
+	bool			  more_comes = status_has_money(status) && message == MESSAGE_CAPTURED_AGAIN;
 
 	return transition->action != ACTION_MISSING &&
-		changes == (transition->action != ACTION_NOTHING) &&
+		(changes || more_comes) == (transition->action != ACTION_NOTHING) &&
+		more_comes == (transition->action == ACTION_RETURN) &&
 		money_comes == (transition->action == ACTION_SETTLE) &&
-		money_comes == (message == MESSAGE_CAPTURED && !status_has_money(status)) &&
+		money_comes == (is_capture && !status_has_money(status)) &&
+		(!more_comes || becomes == PAYMENT_CAPTURED) &&
 		(!status_has_money(status) || status_has_money(becomes)) &&
-		(status != PAYMENT_REFUNDED || becomes == PAYMENT_REFUNDED) &&
+		(status != PAYMENT_REFUNDED || becomes == PAYMENT_REFUNDED || more_comes) &&
 		(changes && becomes == PAYMENT_FAILED) == (transition->action == ACTION_LET_GO) &&
 		(!changes || becomes != PAYMENT_BEGUN);
 }

@@ -18,12 +18,16 @@ typedef enum PaymentStatus
 	PAYMENT_STATUSES
 } PaymentStatus;
 
-/* The last two are our own: payment_work() gave up, the last refund is settled with nothing left. */
+/*
+ * The last three are our own: a capture that is another than those that were taken, payment_work()
+ * gave up, the last refund is settled with nothing left.
+ */
 typedef enum PaymentMessage
 {
 	MESSAGE_AUTHORIZED,
 	MESSAGE_CAPTURED,
 	MESSAGE_FAILED,
+	MESSAGE_CAPTURED_AGAIN,
 	MESSAGE_GAVE_UP,
 	MESSAGE_REFUNDED,
 	PAYMENT_MESSAGES
@@ -36,6 +40,7 @@ typedef enum PaymentAction
 	ACTION_NOTE,	/* the new status */
 	ACTION_SETTLE,	/* money came: confirm, re-take or refund */
 	ACTION_LET_GO,	/* of what was set aside beside it */
+	ACTION_RETURN,	/* all of what came */
 	PAYMENT_ACTIONS
 } PaymentAction;
 

@@ -27,7 +27,7 @@
 	X(UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, 0,                                  \
 	  "the request body is not application/json")                                                \
 	X(INVALID, "invalid", 422, 0, "a value of the request is not acceptable")                    \
-	X(KEY_REUSED, "key_reused", 422, 0, "the Idempotency-Key came before with another request")  \
+	X(KEY_REUSED, "key_reused", 422, 0, "the key or message id came before with another body")   \
 	X(TOO_MANY_SEATS, "too_many_seats", 422, 0, "more seats than one booking may have")          \
 	X(DUPLICATE_SEAT, "duplicate_seat", 422, 0, "a seat is named twice")                         \
 	X(INTERNAL, "internal", 500, 0, "the request failed; the log has the cause under its id")    \

@@ -265,6 +265,55 @@ UPDATE concert.reservation SET status = 'confirmed', deleted_at = NULL WHERE boo
 SELECT * FROM pg_temp.broken();
 ROLLBACK;
 
+-- P4: a payment that nobody would ask for, that no act tells of, that is another user's, whose points are others; a
+-- refund of another booking
+SELECT payment_id AS open FROM concert.payment_begin(:'pending', :'bob', 'acquirer') \gset
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET next_attempt_at = NULL WHERE id = :'open';
+SELECT * FROM pg_temp.broken();
+UPDATE concert.payment SET status = 'authorized' WHERE id = :'open';
+DELETE FROM concert.payment_act WHERE payment_id = :'open';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET points = points + 1 WHERE id = :'provided';
+SELECT * FROM pg_temp.broken();
+UPDATE concert.payment SET points = 0, pending_id = NULL WHERE id = :'provided';
+UPDATE concert.payment SET points = 7, pending_id = gen_random_uuid() WHERE id = :'open';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE concert.payment SET user_id = :'bob' WHERE id = :'payment';
+UPDATE concert.refund SET booking_id = :'paid' WHERE id = :'due';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P4: money of another currency than came first, and nothing gives it back
+SELECT ok FROM concert.payment_captured(:'provided', 9, 'EUR', 'euros', 'm2');
+SELECT * FROM pg_temp.broken();
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM concert.refund WHERE payment_id = :'provided' AND currency = 'EUR';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+-- P4: a transfer from an account to itself, and of nothing; more let go than was set aside
+BEGIN;
+SET LOCAL session_replication_role = replica;
+ALTER TABLE concert.transfer DROP CONSTRAINT transfer_two_accounts, DROP CONSTRAINT transfer_amount;
+INSERT INTO concert.transfer (debit_account_id, credit_account_id, amount, currency, kind, created_at, effective_at)
+SELECT debit_account_id, CASE n WHEN 1 THEN debit_account_id ELSE credit_account_id END, CASE n WHEN 1 THEN 5 ELSE 0 END, currency, 'transfer', now(), now()
+FROM concert.transfer, generate_series(1, 2) AS n WHERE payment_id = :'payment';
+SELECT * FROM pg_temp.broken() WHERE object LIKE 'transfer%';
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+ALTER TABLE concert.pending_resolution DROP CONSTRAINT pending_resolution_transfer;
+UPDATE concert.pending_resolution SET outcome = 'voided', transfer_id = NULL, amount = 51 WHERE pending_id = (SELECT pending_id FROM concert.payment WHERE id = :'provided');
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+
 -- P7: one place admitted twice
 BEGIN;
 UPDATE concert.admission_batch SET from_number = 10 WHERE concert_date_id = :'date' AND to_number = 20;

@@ -194,11 +194,14 @@ BEGIN ATOMIC
     GROUP BY b.currency HAVING sum(b.balance) <> 0
     UNION ALL
     SELECT 'transfer ' || m.id, CASE WHEN d.id IS NULL OR c.id IS NULL THEN 'its account does not exist'
+                                     WHEN d.id = c.id THEN 'is from an account to itself'
+                                     WHEN m.amount <= 0 THEN 'moves ' || m.amount
                                      ELSE 'its currency is not that of both accounts' END
     FROM moved AS m
     LEFT JOIN concert.account AS d ON d.id = m.debit_account_id
     LEFT JOIN concert.account AS c ON c.id = m.credit_account_id
     WHERE d.id IS NULL OR c.id IS NULL OR m.currency <> d.currency OR m.currency <> c.currency
+       OR m.amount <= 0 OR d.id = c.id
     UNION ALL
     SELECT 'account ' || b.account_id, 'has a balance row, and does not exist'
     FROM concert.account_balance AS b WHERE NOT EXISTS (SELECT FROM concert.account AS a WHERE a.id = b.account_id)
@@ -212,9 +215,11 @@ BEGIN ATOMIC
     LEFT JOIN concert.account AS c ON c.id = p.credit_account_id
     WHERE (d.currency, c.currency) IS DISTINCT FROM (p.currency, p.currency)
     UNION ALL
-    SELECT 'pending transfer ' || r.pending_id, 'is resolved, and does not exist'
-    FROM concert.pending_resolution AS r
-    WHERE NOT EXISTS (SELECT FROM concert.pending_transfer AS p WHERE p.id = r.pending_id)
+    SELECT 'pending transfer ' || r.pending_id,
+           CASE WHEN p.id IS NULL THEN 'is resolved, and does not exist'
+                ELSE 'is resolved to ' || r.amount || ', and set ' || p.amount || ' aside' END
+    FROM concert.pending_resolution AS r LEFT JOIN concert.pending_transfer AS p ON p.id = r.pending_id
+    WHERE p.id IS NULL OR r.amount > p.amount
     UNION ALL
     SELECT 'pending transfer ' || p.id, 'lapsed, and its account still sets it aside'
     FROM concert.pending_transfer AS p

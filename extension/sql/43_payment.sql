@@ -47,6 +47,7 @@ CREATE TABLE concert.payment_act (
     cause          text,
     correlation_id text,
     at             timestamptz NOT NULL,
+    provider_ref   text,
     CONSTRAINT payment_act_pkey PRIMARY KEY (payment_id, n)
 );
 CREATE UNIQUE INDEX payment_act_message ON concert.payment_act (payment_id, message_id, act, coalesce(refund_id, payment_id))
@@ -118,10 +119,11 @@ GRANT EXECUTE ON FUNCTION concert.payment_begin(uuid, uuid, text, bigint, text, 
 
 -- payment_authorized(payment_id, provider_ref, message_id, ...) takes a provider's message that a payment is
 -- authorized. A message_id is good once for a payment and a kind of message: the same again changes nothing, and
--- is answered with how the payment stands now; so is one that comes too late to change anything.
+-- is answered with how the payment stands now; so is one that comes too late to change anything. With another
+-- provider_ref (amount, currency, cause) than it had, it is refused as misuse.
 -- provider, where it is given, is who sent it: another's payment is unknown to him.
 -- Writes payment, payment_act, the outbox (payment.authorized). Locks the booking, the outbox key.
--- Refusals: unknown. Errors: 22004 NULL payment or message, 22023 a bad text.
+-- Refusals: unknown. Errors: 22004 NULL payment or message, 22023 a bad text, TK002.
 -- Example: SELECT * FROM concert.payment_authorized(:payment, 'auth-17', 'message-1');
 CREATE FUNCTION concert.payment_authorized(payment_id uuid, provider_ref text, message_id text,
     correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
@@ -140,13 +142,14 @@ GRANT EXECUTE ON FUNCTION concert.payment_authorized(uuid, text, text, text, tex
 -- the booking was cancelled or is paid already, or the points are not there any more, or it is another
 -- amount or currency than was asked for, then all of it is refunded by itself; and of a booking that
 -- costs less by now, because seats of it were given back, the difference. Whichever it is, the answer is ok. Of a
--- capture that was taken before, nothing more comes.
+-- payment that has captured already, a capture under a provider_ref that none before had (where none had any: of another
+-- amount or currency) is refunded as well, all of it; under the same, or none, it was told before, and nothing more comes.
 -- Writes payment, payment_act, refund, transfer, account, account_balance, pending_resolution, reservation, history, the outbox
 -- (payment.captured with reservation.confirmed, payment.refund_due). Locks the booking, user's limit, seats in id order (waiting), bookings of
 -- other users' expired pendings on them (trying), accounts in id order, the outbox keys.
 -- Refusals, after which the same message may come again: unknown, busy (somebody is at work on an
 -- expired booking of one of the seats), frozen (the provider's own accounts).
--- Errors: 22004 NULL but for provider_ref, 22023 a bad amount, currency or text.
+-- Errors: 22004 NULL but for provider_ref, 22023 a bad amount, currency or text, TK002.
 -- Example: SELECT * FROM concert.payment_captured(:payment, 11000, 'KRW', 'cap-17', 'message-2');
 CREATE FUNCTION concert.payment_captured(payment_id uuid, amount bigint, currency text, provider_ref text,
     message_id text, correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
@@ -162,7 +165,7 @@ GRANT EXECUTE ON FUNCTION concert.payment_captured(uuid, bigint, text, text, tex
 -- a split are let go at once; the booking stays pending for another payment. A capture that comes after all is taken as late money.
 -- Writes payment, payment_act, pending_resolution, account_balance, the outbox (payment.failed). Locks the
 -- booking, wallet and revenue (with points), the outbox key. Refusals: unknown.
--- Errors: 22004 NULL, 22023 a bad text.
+-- Errors: 22004 NULL, 22023 a bad text, TK002.
 -- Example: SELECT * FROM concert.payment_failed(:payment, 'card declined', 'message-3');
 CREATE FUNCTION concert.payment_failed(payment_id uuid, cause text, message_id text,
     correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
@@ -214,7 +217,7 @@ GRANT EXECUTE ON FUNCTION concert.refund_payment(uuid, bigint, text, text, text)
 -- refund_settled(refund_id, provider_ref, message_id, ...) takes a provider's message that a refund is done. Messages as
 -- in payment_authorized(). A payment of which nothing is left is refunded then.
 -- Writes refund, payment, payment_act, transfer, the outbox (payment.refunded). Locks the booking, the provider's accounts in id order, the outbox key.
--- Refusals: unknown, frozen (the provider's own accounts; the message may come again). Errors: 22004 NULL but for provider_ref, 22023 a bad text.
+-- Refusals: unknown, frozen (the provider's own accounts; the message may come again). Errors: 22004 NULL but for provider_ref, 22023 a bad text, TK002.
 -- Example: SELECT * FROM concert.refund_settled(:refund, 'ref-17', 'message-4');
 CREATE FUNCTION concert.refund_settled(refund_id uuid, provider_ref text, message_id text,
     correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
@@ -228,7 +231,7 @@ GRANT EXECUTE ON FUNCTION concert.refund_settled(uuid, text, text, text, text) T
 
 -- refund_failed(refund_id, cause, message_id, ...) takes a provider's message that a refund could not be done: it stays
 -- due, and payment_work() asks for it again, after a time that grows with every attempt, up to an hour.
--- Writes refund, payment_act. Locks the booking. Refusals: unknown. Errors: 22004 NULL, 22023 a bad text.
+-- Writes refund, payment_act. Locks the booking. Refusals: unknown. Errors: 22004 NULL, 22023 a bad text, TK002.
 -- Example: SELECT * FROM concert.refund_failed(:refund, 'try again later', 'message-5');
 CREATE FUNCTION concert.refund_failed(refund_id uuid, cause text, message_id text,
     correlation_id text DEFAULT NULL, provider text DEFAULT NULL)
@@ -278,7 +281,7 @@ REVOKE ALL ON FUNCTION concert.payment_state(uuid, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.payment_state(uuid, uuid) TO concert_sidecar;
 
 -- payment_transitions() lists what each message makes of a payment in each status: the one table by which messages are
--- judged. gave_up is not a provider's: payment_work() says it. Reads nothing. Example: SELECT * FROM concert.payment_transitions();
+-- judged. gave_up is not a provider's: payment_work() says it; nor captured_again: a capture beside those before. Reads nothing. Example: SELECT * FROM concert.payment_transitions();
 CREATE FUNCTION concert.payment_transitions()
     RETURNS TABLE (status text, message text, becomes text, action text)
     LANGUAGE c IMMUTABLE PARALLEL SAFE SECURITY DEFINER

@@ -111,28 +111,42 @@ UNION ALL
                WHERE kind = 'fee' GROUP BY payment_id) AS f ON f.payment_id = p.id
     WHERE (p.refunded, p.fee) <> (coalesce(r.amount, 0), coalesce(f.amount, 0))
 UNION ALL
-    SELECT 'P4', 'refund ' || r.id, 'its transfers are not what it says'
+    SELECT 'P4', 'refund ' || r.id, CASE WHEN r.booking_id <> p.booking_id THEN 'is of another booking than its payment'
+                                         ELSE 'its transfers are not what it says' END
     FROM concert.refund AS r
     JOIN concert.payment AS p ON p.id = r.payment_id
     LEFT JOIN concert.transfer AS t ON t.id = r.transfer_id
     LEFT JOIN concert.transfer AS s ON s.id = r.settled_transfer_id
-    WHERE (t.payment_id, t.amount, t.currency, t.kind)
+    WHERE r.booking_id <> p.booking_id
+       OR (t.payment_id, t.amount, t.currency, t.kind)
           IS DISTINCT FROM (p.id, r.amount, r.currency, CASE WHEN r.kind IN ('late', 'excess') THEN 'payment' ELSE 'refund' END)
        OR (p.provider IS NOT NULL AND r.status = 'settled') <> (s.id IS NOT NULL)
        OR (s.id IS NOT NULL AND (s.payment_id, s.amount, s.currency, s.kind, s.debit_account_id)
                                 IS DISTINCT FROM (p.id, r.amount, r.currency, 'refund', t.credit_account_id))
 UNION ALL
     SELECT 'P4', 'transfer ' || t.id, 'gives money of payment ' || t.payment_id || ' back, and no refund says so'
-    FROM concert.transfer AS t
-    WHERE t.kind = 'refund' AND NOT EXISTS (
+    FROM concert.transfer AS t JOIN concert.payment AS p ON p.id = t.payment_id
+    WHERE (t.kind = 'refund' OR (t.kind = 'payment' AND p.provider IS NOT NULL
+                                 AND t.currency <> coalesce(p.captured_currency, p.currency))) AND NOT EXISTS (
         SELECT FROM concert.refund AS r
         WHERE r.payment_id = t.payment_id AND t.id IN (r.transfer_id, r.settled_transfer_id))
 UNION ALL
-    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', its last act says ' || a.to_status
+    SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', its last act says ' || coalesce(a.to_status, 'nothing')
     FROM concert.payment AS p
-    CROSS JOIN LATERAL (SELECT to_status FROM concert.payment_act
-                        WHERE payment_id = p.id ORDER BY n DESC LIMIT 1) AS a
-    WHERE a.to_status <> p.status
+    LEFT JOIN LATERAL (SELECT to_status FROM concert.payment_act
+                       WHERE payment_id = p.id ORDER BY n DESC LIMIT 1) AS a ON true
+    WHERE coalesce(a.to_status, CASE WHEN p.provider IS NULL THEN p.status END) IS DISTINCT FROM p.status
+UNION ALL
+    SELECT 'P4', 'payment ' || id, 'is ' || status || ', and its provider is never asked'
+    FROM concert.payment WHERE status IN ('begun', 'authorized') AND next_attempt_at IS NULL
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is beside ' || p.points || ' points, of which ' || coalesce(t.amount, 0) || ' were set aside'
+    FROM concert.payment AS p LEFT JOIN concert.pending_transfer AS t ON t.id = p.pending_id
+    WHERE p.points <> coalesce(t.amount, 0)
+UNION ALL
+    SELECT 'P4', 'payment ' || p.id, 'is of another user than its booking'
+    FROM concert.payment AS p
+    WHERE EXISTS (SELECT FROM concert.reservation AS r WHERE r.booking_id = p.booking_id AND r.user_id <> p.user_id)
 UNION ALL
     SELECT 'P4', 'payment ' || p.id, 'is ' || p.status || ', with ' || p.captured - p.refunded - p.fee || ' left and '
            || d.due || ' refunds due'

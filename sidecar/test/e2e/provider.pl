@@ -163,7 +163,9 @@ is_deeply([ @{ state($fan, $payment) }{qw(status booking_status refunded)} ], [ 
 my $acts = sql('SELECT count(*) FROM concert.payment_act');
 ($status, undef, $answer) = provider_say($daemon, $good);
 is_deeply([ $status, $answer->{status} ], [ 200, 'captured' ], 'the same again is answered the same');
-is(sql('SELECT count(*) FROM concert.payment_act'), $acts, 'and does nothing');
+($status, $headers, $answer) = provider_say($daemon, { %{$good}, amount => 100 });
+is_deeply([ $status, $answer->{code} ], [ 422, 'key_reused' ], 'another body under its id is refused for good');
+is(sql('SELECT count(*) FROM concert.payment_act'), $acts, 'neither does anything');
 ($status) = provider_say($daemon, { type => 'payment.failed', message_id => uuid(), payment_id => $payment, cause => "\x{e4}" x 500 });
 is_deeply([ $status, state($fan, $payment)->{status} ], [ 200, 'captured' ], 'a failure after it changes nothing, however long its cause');
 
