@@ -119,10 +119,13 @@ sub storm_over_crash
 	return;
 }
 
-# Whatever was never told, or not taken, comes now; what fell due is done. Turns are few, because nothing depends on
+# Whatever was never told, or not taken, comes now, all of it late; what fell due is done. Turns are few, because nothing depends on
 # anybody's time but a payment that is authorized and of which its provider knows nothing.
 sub settle
 {
+	$node->poll_query_until('postgres',
+		q{SELECT NOT EXISTS (SELECT FROM concert.reservation WHERE status = 'pending' AND expires_at > clock_timestamp())})
+		or die 'bookings did not lapse';
 	value('SELECT concert.expire(10000)');
 	foreach (1 .. SETTLING_TURNS)
 	{
