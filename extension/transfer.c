@@ -15,11 +15,13 @@
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "direct.h"
+#include "access/xact.h"
 #include "errors.h"
 #include "lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #define JOURNAL_LEGS_MAX 100
 
@@ -34,6 +36,9 @@ static SavedPlan insert_transfer = PLAN(
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 	UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, UUIDOID, UUIDOID, UUIDOID);
+
+static SavedPlan see_accounts =
+	PLAN("SELECT 1 FROM concert.account WHERE id IN ($1, $2)", UUIDOID, UUIDOID);
 
 static SavedPlan find_external_ref =
 	PLAN("SELECT 1 FROM concert.transfer WHERE debit_account_id = $1 AND external_ref = $2",
@@ -86,6 +91,24 @@ optional_uuid(const pg_uuid_t *id)
 	return id == NULL ? null_value() : uuid_value(id);
 }
 
+/*
+ * The accounts' foreign keys look with the transaction's own snapshot: one that was opened since is
+ * a conflict, not a missing account.
+ */
+static void
+transfer_see_accounts(const Transfer *transfer)
+{
+	if (!IsolationUsesXactSnapshot())
+		return;
+	CommandCounterIncrement();
+	if (plan_read_at(&see_accounts,
+					 PLAN_ARGS(uuid_value(&transfer->debit_id), uuid_value(&transfer->credit_id)),
+					 GetTransactionSnapshot()) < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update")));
+}
+
 void
 transfer_insert(const Accounts *accounts, Transfer *transfer)
 {
@@ -106,8 +129,10 @@ transfer_insert(const Accounts *accounts, Transfer *transfer)
 						text_value(transfer->description), text_value(transfer->correlation_id),
 						optional_uuid(transfer->reverses_id), optional_uuid(transfer->pending_id),
 						optional_uuid(transfer->journal_id));
-	if (!direct_insert(DIRECT_TRANSFER, columns))
-		plan_write_rows(&insert_transfer, columns, 1);
+	if (direct_insert(DIRECT_TRANSFER, columns))
+		return;
+	transfer_see_accounts(transfer);
+	plan_write_rows(&insert_transfer, columns, 1);
 }
 
 Reason
