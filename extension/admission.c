@@ -58,9 +58,7 @@ concert_lease_places(PG_FUNCTION_ARGS)
 	int						 count;
 
 	argument_require(fcinfo, lengthof(names), names);
-	count = PG_GETARG_INT32(1);
-	if (count < 1 || count > PLACES_PER_LEASE_MAX)
-		error_invalid_number("count", count, 1, PLACES_PER_LEASE_MAX);
+	count = argument_int32(fcinfo, 1, "count", 1, PLACES_PER_LEASE_MAX);
 	plan_begin();
 	from_number = admission_lock(PG_GETARG_UUID_P(0), &last_lease) + 1;
 	to_number = from_number + count - 1;

@@ -23,6 +23,19 @@ argument_require(FunctionCallInfo fcinfo, int count, const char *const *names)
 			error_null(names[i]);
 }
 
+int
+argument_int32(FunctionCallInfo fcinfo, int n, const char *name, int low, int high)
+{
+	int given;
+
+	if (PG_ARGISNULL(n))
+		error_null(name);
+	given = PG_GETARG_INT32(n);
+	if (given < low || given > high)
+		error_invalid_number(name, given, low, high);
+	return given;
+}
+
 char *
 argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max)
 {

@@ -96,18 +96,14 @@ concert_checkpoint_accounts(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	max = PG_GETARG_INT32(0);
-	if (max < 1 || max > CHECKPOINTS_MAX)
-		error_invalid_number("max_checkpoints", max, 1, CHECKPOINTS_MAX);
+	max = argument_int32(fcinfo, 0, "max_checkpoints", 1, CHECKPOINTS_MAX);
 	plan_begin();
 	number = checkpoint_number();
 	count =
 		plan_read(&find_long,
 				  PLAN_ARGS(value(Int64GetDatum(number)),
 							value(Int32GetDatum(CHECKPOINT_TRANSFERS)), value(Int32GetDatum(max))));
-	ids = palloc(sizeof(pg_uuid_t) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-		ids[i] = plan_uuid(i, 0);
+	ids = plan_uuids(count, 0);
 	for (int i = 0; i < count; i++)
 		written += checkpoint_account(&ids[i], number, max - written);
 	plan_end();

@@ -69,11 +69,12 @@ extern void settings_define(void);
 extern void version_require(void);
 
 /* arguments.c: a NULL where none is allowed is 22004 and names the argument. */
-extern void			 argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
-extern char			*argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
-extern char			*argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name,
-											int chars_max);
-extern char			*argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
+extern void	 argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
+extern int	 argument_int32(FunctionCallInfo fcinfo, int n, const char *name, int low, int high);
+extern char *argument_text(FunctionCallInfo fcinfo, int n, const char *name, int chars_max);
+extern char *argument_optional_text(FunctionCallInfo fcinfo, int n, const char *name,
+									int chars_max);
+extern char *argument_currency(FunctionCallInfo fcinfo, int n, const char *name);
 extern struct pg_tz *argument_iana_zone(FunctionCallInfo fcinfo, int n, const char *name);
 extern struct pg_tz *argument_time_zone(FunctionCallInfo fcinfo, int n, const char *name);
 extern pg_uuid_t	*argument_seats(FunctionCallInfo fcinfo, int n, int seats_max, int *ret_count);

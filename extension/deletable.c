@@ -180,10 +180,8 @@ deletable_tell(Deletable *deletable, const pg_uuid_t *id, const char *action)
 		.detail = psprintf("%s %s", deletable->kind, uuid_text(id)),
 	};
 	int		   dates = plan_read(&deletable->find_dates, PLAN_ARGS(uuid_value(id)));
-	pg_uuid_t *date_ids = palloc(sizeof(pg_uuid_t) * Max(dates, 1));
+	pg_uuid_t *date_ids = plan_uuids(dates, 0);
 
-	for (int i = 0; i < dates; i++)
-		date_ids[i] = plan_uuid(i, 0);
 	for (int i = 0; i < dates; i++)
 	{
 		act.date_id = date_ids[i];

@@ -505,15 +505,6 @@ direct_int32(const DirectScan *scan, int column)
 }
 
 bool
-direct_bool(const DirectScan *scan, int column)
-{
-	bool  isnull;
-	Datum datum = direct_datum(scan, column, &isnull);
-
-	return !isnull && DatumGetBool(datum);
-}
-
-bool
 direct_is_null(const DirectScan *scan, int column)
 {
 	bool isnull;

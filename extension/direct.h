@@ -150,7 +150,6 @@ direct_datum(const DirectScan *scan, int column, bool *ret_isnull)
 extern pg_uuid_t direct_uuid(const DirectScan *scan, int column);
 extern int64	 direct_int64(const DirectScan *scan, int column);
 extern int		 direct_int32(const DirectScan *scan, int column);
-extern bool		 direct_bool(const DirectScan *scan, int column);
 extern bool		 direct_is_null(const DirectScan *scan, int column);
 
 /* Whether a text column holds exactly this. */

@@ -89,6 +89,17 @@ error_message_reused(const char *message_id, const pg_uuid_t *payment_id)
 }
 
 void
+error_rows_kept(const char *change, int kept, int count, const char *table)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+		 errmsg(
+			 "could not %s %d of %d %ss: a trigger, rule or policy of table \"%s\" kept them as they were",
+			 change, kept, count, table, table)));
+}
+
+void
 error_too_many_seats(int got, int max)
 {
 	ereport(ERROR,

@@ -16,6 +16,9 @@ extern void error_unknown_concession(const char *name, const pg_uuid_t *section_
 extern void error_key_reused(const char *key, const char *operation) pg_attribute_noreturn();
 extern void error_message_reused(const char *message_id, const pg_uuid_t *payment_id)
 	pg_attribute_noreturn();
+/* An app's trigger, rule or policy left rows as they were: "could not CHANGE 1 of 2 TABLEs". */
+extern void error_rows_kept(const char *change, int kept, int count, const char *table)
+	pg_attribute_noreturn();
 extern void error_too_many_seats(int got, int max) pg_attribute_noreturn();
 extern void error_duplicate_seat(const char *seat) pg_attribute_noreturn();
 extern void error_spot_taken(int row, int col) pg_attribute_noreturn();

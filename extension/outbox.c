@@ -235,11 +235,7 @@ outbox_own_state(void)
 int
 outbox_lane_argument(FunctionCallInfo fcinfo, int n, const OutboxState *state)
 {
-	int lane = PG_GETARG_INT32(n);
-
-	if (lane < 0 || lane >= state->lanes)
-		error_invalid_number("lane", lane, 0, state->lanes - 1);
-	return lane;
+	return argument_int32(fcinfo, n, "lane", 0, state->lanes - 1);
 }
 
 Datum

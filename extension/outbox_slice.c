@@ -122,9 +122,7 @@ concert_outbox_read(PG_FUNCTION_ARGS)
 
 	argument_require(fcinfo, lengthof(names), names);
 	PreventCommandDuringRecovery("concert.outbox_read()");
-	max_rows = PG_GETARG_INT32(4);
-	if (max_rows < 1 || max_rows > SLICE_ROWS_MAX)
-		error_invalid_number("max_rows", max_rows, 1, SLICE_ROWS_MAX);
+	max_rows = argument_int32(fcinfo, 4, "max_rows", 1, SLICE_ROWS_MAX);
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();
 	state = outbox_own_state();

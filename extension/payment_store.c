@@ -259,11 +259,8 @@ payment_store_let_go(const pg_uuid_t *booking_ids, int count, TimestampTz expire
 	int found =
 		plan_read(&find_set_aside,
 				  PLAN_ARGS(uuid_array_value(booking_ids, count), optional_time(expired_by)));
-	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(found, 1));
 
-	for (int i = 0; i < found; i++)
-		ids[i] = plan_uuid(i, 0);
-	pending_let_go(ids, found);
+	pending_let_go(plan_uuids(found, 0), found);
 }
 
 TimestampTz

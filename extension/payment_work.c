@@ -133,16 +133,6 @@ work_give_up_hopeless(TimestampTz now, int max_rows)
 		work_give_up(&ids[i], now);
 }
 
-static int
-argument_within(FunctionCallInfo fcinfo, int n, const char *name, int max)
-{
-	int given = PG_GETARG_INT32(n);
-
-	if (given < 1 || given > max)
-		error_invalid_number(name, given, 1, max);
-	return given;
-}
-
 Datum
 concert_payment_work(PG_FUNCTION_ARGS)
 {
@@ -156,8 +146,8 @@ concert_payment_work(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, ARGUMENTS_REQUIRED, names);
-	max_rows = argument_within(fcinfo, 0, "max_rows", WORK_ROWS_MAX);
-	lease = value(Int32GetDatum(argument_within(fcinfo, 1, "lease_seconds", LEASE_SECONDS_MAX)));
+	max_rows = argument_int32(fcinfo, 0, "max_rows", 1, WORK_ROWS_MAX);
+	lease = value(Int32GetDatum(argument_int32(fcinfo, 1, "lease_seconds", 1, LEASE_SECONDS_MAX)));
 	provider = fcinfo->args[ARGUMENTS_REQUIRED];
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();

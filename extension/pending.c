@@ -131,9 +131,7 @@ concert_transfer_pending(PG_FUNCTION_ARGS)
 	transfer->credit_id = *PG_GETARG_UUID_P(1);
 	transfer_check_pair(&transfer->debit_id, &transfer->credit_id);
 	transfer->amount = argument_amount(fcinfo, 2, "amount");
-	setting.expires_seconds = PG_GETARG_INT32(3);
-	if (setting.expires_seconds < 1 || setting.expires_seconds > EXPIRES_SECONDS_MAX)
-		error_invalid_number("expires_in", setting.expires_seconds, 1, EXPIRES_SECONDS_MAX);
+	setting.expires_seconds = argument_int32(fcinfo, 3, "expires_in", 1, EXPIRES_SECONDS_MAX);
 	transfer->description = argument_optional_text(fcinfo, 4, "description", NAME_CHARS_MAX);
 	call.key = argument_optional_text(fcinfo, 5, "idempotency_key", KEY_CHARS_MAX);
 	transfer->correlation_id = argument_optional_text(fcinfo, 6, "correlation_id", KEY_CHARS_MAX);
@@ -334,14 +332,10 @@ concert_lapse_transfers(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	max = PG_GETARG_INT32(0);
-	if (max < 1 || max > LAPSE_ACCOUNTS_MAX)
-		error_invalid_number("max_accounts", max, 1, LAPSE_ACCOUNTS_MAX);
+	max = argument_int32(fcinfo, 0, "max_accounts", 1, LAPSE_ACCOUNTS_MAX);
 	plan_begin();
 	count = plan_read(&find_lapsed, PLAN_ARGS(value(Int32GetDatum(Min(max, lock_batch_max())))));
-	ids = palloc(sizeof(pg_uuid_t) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-		ids[i] = plan_uuid(i, 0);
+	ids = plan_uuids(count, 0);
 	if (count > 0)
 	{
 		Accounts accounts = accounts_lock(ids, count, ACCOUNTS_TO_MOVE);

@@ -213,6 +213,16 @@ plan_uuid(int row, int column)
 	return id;
 }
 
+pg_uuid_t *
+plan_uuids(int rows, int column)
+{
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(rows, 1));
+
+	for (int i = 0; i < rows; i++)
+		ids[i] = plan_uuid(i, column);
+	return ids;
+}
+
 int64
 plan_int64(int row, int column)
 {

@@ -71,6 +71,7 @@ extern void plan_forget(SavedPlan *plan);
 extern bool		   plan_is_null(int row, int column);
 extern Datum	   plan_datum(int row, int column);
 extern pg_uuid_t   plan_uuid(int row, int column);
+extern pg_uuid_t  *plan_uuids(int rows, int column); /* of the first so many rows */
 extern int64	   plan_int64(int row, int column);
 extern int		   plan_int32(int row, int column);
 extern bool		   plan_bool(int row, int column);

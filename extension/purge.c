@@ -154,11 +154,7 @@ concert_purge(PG_FUNCTION_ARGS)
 	int			  max_rows;
 	int			  purged = 0;
 
-	if (PG_ARGISNULL(1))
-		error_null("max_rows");
-	max_rows = PG_GETARG_INT32(1);
-	if (max_rows < 1 || max_rows > PURGE_ROWS_MAX)
-		error_invalid_number("max_rows", max_rows, 1, PURGE_ROWS_MAX);
+	max_rows = argument_int32(fcinfo, 1, "max_rows", 1, PURGE_ROWS_MAX);
 	plan_begin();
 	if (purge_lock(&find_bookings, LOCK_BOOKING, before, max_rows, &ids) > 0)
 	{

@@ -64,7 +64,7 @@ refund_store_newest(const pg_uuid_t *payment_id, pg_uuid_t *ret_id)
 	return true;
 }
 
-bool
+static bool
 refund_store_all_settled(const pg_uuid_t *payment_id)
 {
 	return plan_read(&find_due, PLAN_ARGS(uuid_value(payment_id))) == 0;

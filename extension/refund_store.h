@@ -29,9 +29,6 @@ extern bool refund_store_read(const pg_uuid_t *id, Refund *ret_refund);
 /* The newest refund of a payment; false when there is none. */
 extern bool refund_store_newest(const pg_uuid_t *payment_id, pg_uuid_t *ret_id);
 
-/* Whether all refunds of a payment are settled. */
-extern bool refund_store_all_settled(const pg_uuid_t *payment_id);
-
 /* Writes a refund of the payment: settled when it was of points, else due at once. */
 extern void refund_store_insert(Refund *refund, const Payment *payment, TimestampTz now);
 

@@ -375,12 +375,7 @@ booking_require_changed(SavedPlan *change, int changed, int count)
 	if (changed == count)
 		return;
 	plan_forget(change);
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-		 errmsg(
-			 "could not change %d of %d reservations: a trigger, rule or policy of table \"reservation\" kept them as they were",
-			 count - changed, count)));
+	error_rows_kept("change", count - changed, count, "reservation");
 }
 
 /* Writes to every reservation of the booking, as it was read, and tells it. */
@@ -481,9 +476,7 @@ concert_extend(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	seconds = PG_GETARG_INT32(2);
-	if (seconds < 1 || seconds > PENDING_SECONDS_MAX)
-		error_invalid_number("seconds", seconds, 1, PENDING_SECONDS_MAX);
+	seconds = argument_int32(fcinfo, 2, "seconds", 1, PENDING_SECONDS_MAX);
 	plan_begin();
 	reason = booking_lock_pending(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1), &booking, &now);
 	if (reason == REASON_NONE)
@@ -610,9 +603,7 @@ concert_expire(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	max_rows = PG_GETARG_INT32(0);
-	if (max_rows < 1 || max_rows > EXPIRE_ROWS_MAX)
-		error_invalid_number("max_rows", max_rows, 1, EXPIRE_ROWS_MAX);
+	max_rows = argument_int32(fcinfo, 0, "max_rows", 1, EXPIRE_ROWS_MAX);
 	plan_begin();
 	max_rows = Min(max_rows, lock_batch_max() / LOCKS_PER_BOOKING);
 	if (store_share_ids())

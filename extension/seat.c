@@ -177,9 +177,7 @@ concert_add_seats(PG_FUNCTION_ARGS)
 
 	version_require();
 	argument_require(fcinfo, lengthof(names), names);
-	row = PG_GETARG_INT32(2);
-	if (row < 1 || row > GRID_MAX)
-		error_invalid_number("row", row, 1, GRID_MAX);
+	row = argument_int32(fcinfo, 2, "row", 1, GRID_MAX);
 	cols = seat_array(fcinfo, 3, "cols");
 	seat_check_cols(cols, row);
 	count = seat_array_count(cols);
@@ -288,12 +286,7 @@ blocking_require_unblocked(const Blocking *blocking, SavedPlan *change)
 	if (count == 0)
 		return;
 	plan_forget(change);
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-		 errmsg(
-			 "could not unblock %d of %d seats: a trigger, rule or policy of table \"seat\" kept them as they were",
-			 count, blocking->count)));
+	error_rows_kept("unblock", count, blocking->count, "seat");
 }
 
 static void

@@ -17,7 +17,7 @@ use constant {
 	POLL_USECONDS => 20_000,
 };
 
-our @EXPORT = qw(hall_server hall_open hall_start_again hall_is_sound);
+our @EXPORT = qw(hall_server hall_open hall_start_again hall_storm hall_is_sound);
 
 # Starts a server of its own with the extension and, for the users of a sale, their words.
 sub hall_server
@@ -75,6 +75,16 @@ sub hall_start_again
 		usleep(POLL_USECONDS);
 	}
 	ok($started, "$when: the server starts again");
+	return;
+}
+
+# So many clients run a script so often; none may be stopped by an error.
+sub hall_storm
+{
+	my ($node, $name, $options, $script) = @_;
+
+	$node->pgbench("--no-vacuum --jobs=2 $options", 0, [qr{number of failed transactions: 0 }], [qr{^(?!.*ERROR)}s],
+		$name, { "storm_$name" => $script });
 	return;
 }
 

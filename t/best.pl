@@ -38,16 +38,6 @@ sub value
 	return $node->safe_psql('postgres', $sql);
 }
 
-# So many clients run a script so often; none may be stopped by an error.
-sub storm
-{
-	my ($name, $options, $script) = @_;
-
-	$node->pgbench("--no-vacuum --jobs=2 $options", 0, [qr{number of failed transactions: 0 }], [qr{^(?!.*ERROR)}s],
-		$name, { "best_$name" => $script });
-	return;
-}
-
 # What is free, side by side: the same as runs of free seats, counted by SQL alone.
 my $runs = <<'END';
 	(SELECT s.section_id AS section, row, min(col) AS low, max(col) AS high, count(*) AS seats
@@ -60,7 +50,7 @@ END
 value("SELECT (concert.block_seats(array_agg(seat_id), 'stage')).ok FROM hall, concert.seat_map(date) WHERE section_id = seated AND md5(label) < '6'");
 
 # Nobody cancels here, and nobody wants a single seat: who was refused for good was so by what is left now.
-storm('sale', '--client=16 --transactions=60', <<'END');
+hall_storm($node, 'sale', '--client=16 --transactions=60', <<'END');
 \set count random(2, 4)
 \set standing random(0, 2)
 \set strict random(0, 3)
@@ -99,7 +89,7 @@ SELECT count((concert.cancel(booking_id, user_id)).ok) FROM (SELECT DISTINCT boo
 SELECT count(concert.charge_points(md5('fan ' || n)::uuid, 1000000, 'PTS', 'hall', n::text)) FROM generate_series(1, 16) AS n;
 UPDATE concert.concert_date SET seats_per_user_max = 1000;
 END
-storm('confusion', '--client=16 --time=6', <<'END');
+hall_storm($node, 'confusion', '--client=16 --time=6', <<'END');
 \set fan 1 + :client_id
 \set count random(1, 4)
 \set what random(1, 12)
@@ -126,7 +116,7 @@ hall_is_sound($node, 'after the confusion');
 # And in the end, when the short pendings are over, it is sold to the last seat, whatever each backend believed.
 $node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM concert.reservation WHERE status = 'pending' AND expires_at > now())")
 	or die 'pendings do not lapse';
-storm('rest', '--client=16 --transactions=100', <<'END');
+hall_storm($node, 'rest', '--client=16 --transactions=100', <<'END');
 SELECT ok FROM hall, concert.reserve_best(date, 1, concert.uuid7());
 END
 is(value(<<'END'), $hall_seats + $floor_seats, 'the hall is sold to the last seat');

@@ -27,16 +27,6 @@ sub value
 	return $node->safe_psql('postgres', $sql);
 }
 
-# So many clients run a script so often; none may be stopped by an error.
-sub storm
-{
-	my ($name, $options, $script) = @_;
-
-	$node->pgbench("--no-vacuum --jobs=2 $options", 0, [qr{number of failed transactions: 0 }], [qr{^(?!.*ERROR)}s],
-		$name, { "storm_$name" => $script });
-	return;
-}
-
 # Accounts by name: purses with a floor of 0, and the bank and the till without one.
 value(<<'END');
 CREATE TABLE account AS
@@ -50,7 +40,7 @@ CREATE TABLE due (n int, id uuid);
 END
 
 # Hot accounts.
-storm('hot', '--client=50 --transactions=20', <<'END');
+hall_storm($node, 'hot', '--client=50 --transactions=20', <<'END');
 SELECT 1 / t.ok::int AS credited FROM concert.transfer(a('bank'), a('purse 1'), 3) AS t;
 SELECT 1 / t.ok::int AS debited FROM concert.transfer(a('purse 1'), a('till'), 2) AS t;
 END
@@ -58,14 +48,14 @@ is(value("SELECT held('purse 1'), held('bank'), held('till')"), '1000|-3000|2000
 
 # A drain.
 value("SELECT ok FROM concert.transfer(a('bank'), a('purse 2'), 5000)");
-storm('drain', '--client=50 --transactions=4', <<'END');
+hall_storm($node, 'drain', '--client=50 --transactions=4', <<'END');
 SELECT ok FROM concert.transfer(a('purse 2'), a('till'), 100);
 END
 is(value("SELECT held('purse 2'), held('till') - 2000"), '0|5000', '200 who take 100 of 5,000: fifty get it');
 
 # Six pendings of 1,000 on 5,000, each from its own window; ten times.
 value("SELECT count(t.ok) FROM generate_series(11, 20) AS n, concert.transfer(a('bank'), purse(n), 5000) AS t");
-storm('pendings', '--client=60 --transactions=1', <<'END');
+hall_storm($node, 'pendings', '--client=60 --transactions=1', <<'END');
 \set n 11 + :client_id % 10
 SELECT ok FROM concert.transfer_pending(purse(:n), a('till'), 1000, 3600);
 END
@@ -74,7 +64,7 @@ is(value("SELECT string_agg(DISTINCT format('%s of which %s out, %s available', 
 
 # Each of them is posted and voided from eight windows at once.
 value('INSERT INTO due SELECT row_number() OVER (ORDER BY id), id FROM concert.pending_transfer');
-storm('endings', '--client=48 --transactions=10', <<'END');
+hall_storm($node, 'endings', '--client=48 --transactions=10', <<'END');
 \set n random(1, 50)
 \set posts random(0, 1)
 \if :posts
@@ -95,7 +85,7 @@ value(<<'END');
 TRUNCATE due;
 INSERT INTO due SELECT n, t.transfer_id FROM generate_series(1, 5) AS n, concert.transfer(a('bank'), purse(21), 10 + n) AS t;
 END
-storm('reversals', '--client=40 --transactions=2', <<'END');
+hall_storm($node, 'reversals', '--client=40 --transactions=2', <<'END');
 \set n 1 + :client_id % 5
 SELECT ok FROM due, concert.reverse(id) WHERE n = :n;
 END
@@ -103,22 +93,22 @@ is(value("SELECT count(*), held('purse 21') FROM concert.transfer WHERE reverses
 	'a transfer that is reversed from many windows is reversed once');
 
 # 300 identical transfers, by their reference and by their key.
-storm('reference', '--client=30 --transactions=10', <<'END');
+hall_storm($node, 'reference', '--client=30 --transactions=10', <<'END');
 SELECT ok FROM concert.transfer(a('bank'), a('purse 22'), 7, NULL, 'the same');
 END
 is(value("SELECT held('purse 22')"), '7', '300 identical transfers with a reference are one');
-storm('key', '--client=30 --transactions=10', <<'END');
+hall_storm($node, 'key', '--client=30 --transactions=10', <<'END');
 SELECT 1 / ok::int AS first_answer FROM concert.transfer(a('bank'), a('purse 23'), 7, idempotency_key => 'the same');
 END
 is(value("SELECT held('purse 23')"), '7', '300 identical transfers with a key are one, all of them told yes');
-storm('refused_key', '--client=30 --transactions=10', <<'END');
+hall_storm($node, 'refused_key', '--client=30 --transactions=10', <<'END');
 SELECT 1 / (NOT ok)::int AS first_answer FROM concert.transfer(a('purse 24'), a('till'), 7, idempotency_key => 'refused');
 SELECT ok FROM concert.transfer(a('bank'), a('purse 24'), 7);
 END
 is(value("SELECT held('purse 24')"), '2100', 'a key that was refused is refused 300 times, whatever has come meanwhile');
 
 # The same accounts, named in every order.
-storm('orders', '--client=40 --transactions=25', <<'END');
+hall_storm($node, 'orders', '--client=40 --transactions=25', <<'END');
 \set one random(25, 30)
 \set two 25 + (:one - 24) % 6
 \set three 25 + (:one - 23) % 6

@@ -23,35 +23,25 @@ sub value
 	return $node->safe_psql('postgres', $sql);
 }
 
-# So many clients run a script so often; none may be stopped by an error.
-sub storm
-{
-	my ($name, $options, $script) = @_;
-
-	$node->pgbench("--no-vacuum --jobs=2 $options", 0, [qr{number of failed transactions: 0 }], [qr{^(?!.*ERROR)}s],
-		$name, { "storm_$name" => $script });
-	return;
-}
-
 # The last ticket.
-storm('last_ticket', '--client=40 --transactions=10', <<'END');
+hall_storm($node, 'last_ticket', '--client=40 --transactions=10', <<'END');
 SELECT ok FROM hall, concert.reserve(date, seats(500), fan(1 + :client_id));
 END
 is(value("SELECT count(*) FROM concert.reservation WHERE seat_id = (seats(500))[1]"), '1', 'the last ticket is sold once');
 is(value('SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()'), '0', 'nothing deadlocked on the hot seat');
 
 # 300 identical charges: the reference makes them one; a key gives them one answer too.
-storm('identical_charges', '--client=30 --transactions=10', <<'END');
+hall_storm($node, 'identical_charges', '--client=30 --transactions=10', <<'END');
 SELECT ok FROM concert.charge_points(fan(1001), 100, 'PTS', 'hall', 'the same');
 END
 is(value("SELECT concert.balance(fan(1001))"), '100', '300 identical charges are one');
-storm('identical_keyed_charges', '--client=30 --transactions=10', <<'END');
+hall_storm($node, 'identical_keyed_charges', '--client=30 --transactions=10', <<'END');
 SELECT 1 / ok::int AS first_answer FROM concert.charge_points(fan(1002), 100, 'PTS', 'hall', 'keyed', 'key');
 END
 is(value("SELECT concert.balance(fan(1002))"), '100', '300 identical charges with a key are one, all of them told yes');
 
 # A double click each time: the same key from two windows.
-storm('double_clicks', '--client=20 --transactions=10', <<'END');
+hall_storm($node, 'double_clicks', '--client=20 --transactions=10', <<'END');
 \set booking :client_id / 2 * 10 + 1
 SELECT 1 / ok::int AS same_answer FROM hall, concert.reserve(date, seats(:booking), fan(:booking), idempotency_key => 'click');
 END
@@ -59,14 +49,14 @@ is(value("SELECT count(*), count(DISTINCT seat_id) FROM concert.reservation WHER
 	'10|10', 'a double click is one booking');
 
 # The limit.
-storm('limit', '--client=40 --transactions=5', <<'END');
+hall_storm($node, 'limit', '--client=40 --transactions=5', <<'END');
 \set seat 101 + :client_id
 SELECT ok FROM hall, concert.reserve(date, seats(:seat), fan(101));
 END
 is(value("SELECT count(*) FROM concert.reservation WHERE user_id = fan(101)"), '4', 'parallel requests do not pass the limit');
 
 # Baskets in opposite order.
-storm('baskets', '--client=20 --transactions=50', <<'END');
+hall_storm($node, 'baskets', '--client=20 --transactions=50', <<'END');
 \set forward :client_id % 2
 \set fan 150 + :client_id
 \if :forward
@@ -83,7 +73,7 @@ value(<<'END');
 SELECT concert.charge_points(fan(1003), 200, 'PTS', 'hall', 'two hundred');
 CREATE TABLE due AS SELECT n, r.booking_id FROM hall, generate_series(1, 4) AS n, concert.reserve(date, seats(480 + n), fan(1003)) AS r;
 END
-storm('one_wallet', '--client=20 --transactions=1', <<'END');
+hall_storm($node, 'one_wallet', '--client=20 --transactions=1', <<'END');
 \set n 1 + :client_id / 5
 SELECT p.ok FROM due, concert.pay(booking_id, fan(1003)) AS p WHERE n = :n;
 END
@@ -94,7 +84,7 @@ is(value("SELECT count(*), concert.balance(fan(1003)) FROM due JOIN concert.paym
 # refused, retaken and given back, and nobody waits for it.
 my $auditor = $node->background_psql('postgres');
 $auditor->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM concert.reservation');
-storm('old_snapshot', '--client=10 --transactions=50', <<'END');
+hall_storm($node, 'old_snapshot', '--client=10 --transactions=50', <<'END');
 \set seat 461 + :client_id / 2
 \set fan 170 + :client_id
 SELECT r.ok FROM hall, concert.reserve(date, seats(:seat), fan(:fan)) AS r, concert.cancel(r.booking_id, fan(:fan)) AS c WHERE r.ok;
@@ -104,7 +94,7 @@ is(value("SELECT count(*) FILTER (WHERE deleted_at IS NULL), count(*) > 50 FROM 
 $auditor->quit;
 
 # Everybody does everything: short pendings that lapse and are retaken, payments, cancels, expire().
-storm('sale', '--client=16 --time=8', <<'END');
+hall_storm($node, 'sale', '--client=16 --time=8', <<'END');
 \set fan random(1, 200)
 \set seat random(301, 420)
 \set next :seat + 1

@@ -12,16 +12,14 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
-from hypothesis import HealthCheck, Phase, reporting, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import seed
 
 import harness
+from machine import STEPS, commands, run
 from payment_model import Payments
 from payment_rules import PaymentMachine
 
 EXAMPLES = 6000 if harness.LONG else 40
-STEPS = 30
-NO_COMMANDS = (".teardown()", ".same_everywhere()")
 COMMANDS_AFTER_SHRINKING = 3
 
 
@@ -40,25 +38,10 @@ class ModelIsWrongOnPurpose(PaymentMachine):
     ledger_class = ForgetsWhatIsSetAside
 
 
-def run(machine, examples):
-    """What hypothesis prints, and what made the machine fail, if it did."""
-    printed, failure = [], None
-    with reporting.with_reporter(printed.append):
-        try:
-            run_state_machine_as_test(machine, settings=settings(
-                max_examples=examples, stateful_step_count=STEPS, deadline=None, database=None,
-                report_multiple_bugs=False, suppress_health_check=HealthCheck.all(),
-                phases=(Phase.generate, Phase.shrink)))
-        except Exception as error:  # whatever fails is told
-            failure = error
-    return "\n".join(printed + getattr(failure, "__notes__", [])), failure
-
-
 PaymentMachine.conninfo = harness.server("ledger")
 printed, failure = run(ModelIsRight, EXAMPLES)
 harness.ok(failure is None, f"{EXAMPLES} random ledgers of up to {STEPS} commands go as the model says", f"{printed}\n{failure}")
 printed, failure = run(ModelIsWrongOnPurpose, EXAMPLES)
-commands = [line for line in printed.splitlines() if "state." in line and not line.endswith(NO_COMMANDS)]
-harness.ok(failure is not None and len(commands) <= COMMANDS_AFTER_SHRINKING,
+harness.ok(failure is not None and len(commands(printed)) <= COMMANDS_AFTER_SHRINKING,
            f"a model that is wrong on purpose is caught, with at most {COMMANDS_AFTER_SHRINKING} commands after shrinking", f"{printed}\n{failure}")
 harness.done()

@@ -13,17 +13,15 @@ import uuid
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 import psycopg2
-from hypothesis import HealthCheck, Phase, reporting, seed, settings
+from hypothesis import seed
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, invariant, rule
 
 import harness
+from machine import STEPS, SharingMachine, commands, run
 from model import ELSEWHERE, GHOST, OPERATOR, Answer, Misuse, Sale, Seat
 
 EXAMPLES = 2000 if harness.LONG else 60
-STEPS = 30
-EXAMPLES_PER_DATABASE = 20  # check_integrity() reads everything that there is
-NO_COMMANDS = (".teardown()", ".same_everywhere()")
 STEPS_PER_CHECK = 1 if harness.LONG else 5  # of the promises; at the end of each example in any case
 LIMIT = 3
 USERS = ("ann", "bob", "carl", "dora")
@@ -126,11 +124,9 @@ class Booked:
         self.booking, self.id = booking, booking_id
 
 
-class SaleMachine(RuleBasedStateMachine):
+class SaleMachine(SharingMachine):
     limit_of_model = LIMIT
-    conninfo = None
-    session = None
-    examples = 0
+    database = "sale"
     booked = Bundle("booked")
 
     def __init__(self):
@@ -142,15 +138,6 @@ class SaleMachine(RuleBasedStateMachine):
         self.steps = 0
         self.remembered = {}  # (operation, user, key) -> (content, the database's answer)
         self.hall.call("expire", max_rows=10000)
-
-    @classmethod
-    def next_cursor(cls):
-        if cls.examples % EXAMPLES_PER_DATABASE == 0:
-            if cls.session is not None:
-                cls.session.close()
-            cls.session = harness.fresh_database(cls.conninfo, "sale")
-        cls.examples += 1
-        return cls.session.cursor()
 
     # What is compared -----------------------------------------------------------------------------
 
@@ -358,25 +345,10 @@ class ModelIsWrongOnPurpose(SaleMachine):
     limit_of_model = LIMIT - 1
 
 
-def run(machine, examples):
-    """What hypothesis prints, and what made the machine fail, if it did."""
-    printed, failure = [], None
-    with reporting.with_reporter(printed.append):
-        try:
-            run_state_machine_as_test(machine, settings=settings(
-                max_examples=examples, stateful_step_count=STEPS, deadline=None, database=None,
-                report_multiple_bugs=False, suppress_health_check=HealthCheck.all(),
-                phases=(Phase.generate, Phase.shrink)))
-        except Exception as error:  # whatever fails is told
-            failure = error
-    return "\n".join(printed + getattr(failure, "__notes__", [])), failure
-
-
 SaleMachine.conninfo = harness.server("sale")
 printed, failure = run(ModelIsRight, EXAMPLES)
 harness.ok(failure is None, f"{EXAMPLES} random sales of up to {STEPS} commands go as the model says", f"{printed}\n{failure}")
 printed, failure = run(ModelIsWrongOnPurpose, EXAMPLES)
-commands = [line for line in printed.splitlines() if "state." in line and not line.endswith(NO_COMMANDS)]
-harness.ok(failure is not None and "limit" in str(failure) and len(commands) <= LIMIT,
+harness.ok(failure is not None and "limit" in str(failure) and len(commands(printed)) <= LIMIT,
            f"a model that is wrong on purpose is caught, with at most {LIMIT} commands after shrinking", f"{printed}\n{failure}")
 harness.done()

@@ -5,15 +5,15 @@ import uuid
 
 import psycopg2
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule
 
 import harness
 from ledger_model import GHOST, Answer, Bill, Spec
+from machine import SharingMachine
 from model import Misuse
 
-EXAMPLES_PER_DATABASE = 20  # what proves them reads everything that there is
 STEPS_PER_PROOF = 3 if harness.LONG else 10
-CROWD = 1000  # as many transfers as a checkpoint sums up
+CROWD = 1000  # more transfers than a checkpoint sums up
 JOURNAL = 100
 SEATS = 40
 PRICE = 150
@@ -93,11 +93,9 @@ class Books:
                           self.users[spec.owner] if spec.owner else self.own(spec.name.split()[0]), spec.kind, spec.currency)
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(SharingMachine):
     ledger_class = None  # the model's
-    conninfo = None
-    session = None
-    examples = 0
+    database = "ledger"
     done = Bundle("done")        # (the model's transfer or None, the database's id)
     set_asides = Bundle("set_asides")  # (the model's pending or None, the database's id)
     bills = Bundle("bills")      # (the model's bill, the booking's id)
@@ -122,15 +120,6 @@ class LedgerMachine(RuleBasedStateMachine):
         for debit, credit, amount in PUT_IN:
             self.move("transfer", self.ledger.transfer(debit, credit, amount, None), debit_account_id=self.books.id(self.ledger, debit),
                       credit_account_id=self.books.id(self.ledger, credit), amount=amount)
-
-    @classmethod
-    def next_cursor(cls):
-        if cls.examples % EXAMPLES_PER_DATABASE == 0:
-            if cls.session is not None:
-                cls.session.close()
-            cls.session = harness.fresh_database(cls.conninfo, "ledger")
-        cls.examples += 1
-        return cls.session.cursor()
 
     # What is compared -----------------------------------------------------------------------------
 
