@@ -71,7 +71,6 @@ static SavedPlan append_event[OUTBOX_EVENT_TABLES] = {APPEND_TO("0"), APPEND_TO(
 													  APPEND_TO("2"), APPEND_TO("3")};
 
 static pg_uuid_t outbox_append(const Event *event);
-static int64	 outbox_next_seq(void);
 static void		 outbox_check_foreign(const Event *event);
 static void		 outbox_check(const Event *event);
 static void		 outbox_check_name(const char *what, const char *name, int bytes);
@@ -151,10 +150,16 @@ concert_outbox_stamp(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(outbox_stamp()));
 }
 
+static Oid
+outbox_sequence(void)
+{
+	return get_relname_relid("outbox_seq", get_namespace_oid("concert", false));
+}
+
 static OutboxState
 outbox_read_state(const char *stamp)
 {
-	OutboxState state = {0};
+	OutboxState state = {.sequence = outbox_sequence()};
 	bool		is_own = false;
 	int			rows = 0;
 	Snapshot	snapshot = direct_snapshot();
@@ -216,7 +221,8 @@ outbox_state(void)
 		error_outbox_reset_needed();
 	while (row < rows - 1 && !plan_bool(row, 3))
 		row++;
-	return (OutboxState){.event_table = plan_int32(row, 0),
+	return (OutboxState){.sequence = outbox_sequence(),
+						 .event_table = plan_int32(row, 0),
 						 .cursor_table = plan_int32(row, 1),
 						 .lanes = plan_int32(row, 2),
 						 .reset_needed = rows > 1 || !plan_bool(row, 3)};
@@ -291,22 +297,15 @@ outbox_append(const Event *event)
 	lane = (int) (name % (uint64) state.lanes);
 	if (state.reset_needed)
 		lane = -1 - lane;
-	columns =
-		PLAN_ARGS(value(Int64GetDatum(outbox_next_seq())), value(FullTransactionIdGetDatum(xid)),
-				  value(TimestampTzGetDatum(GetCurrentTimestamp())), uuid_value(&id),
-				  value(Int32GetDatum(lane)), text_value(event->topic), text_value(event->key),
-				  text_value(event->type), value(JsonbPGetDatum(event->headers)),
-				  value(JsonbPGetDatum(event->payload)));
+	columns = PLAN_ARGS(
+		value(Int64GetDatum(nextval_internal(state.sequence, false))),
+		value(FullTransactionIdGetDatum(xid)), value(TimestampTzGetDatum(GetCurrentTimestamp())),
+		uuid_value(&id), value(Int32GetDatum(lane)), text_value(event->topic),
+		text_value(event->key), text_value(event->type), value(JsonbPGetDatum(event->headers)),
+		value(JsonbPGetDatum(event->payload)));
 	if (!direct_insert(DIRECT_EVENT_0 + state.event_table, columns))
 		plan_write_rows(&append_event[state.event_table], columns, 1);
 	return id;
-}
-
-static int64
-outbox_next_seq(void)
-{
-	return nextval_internal(get_relname_relid("outbox_seq", get_namespace_oid("concert", false)),
-							false);
 }
 
 /* Whether the first word of the type is one of those that our own events have. */

@@ -22,6 +22,7 @@
 
 typedef struct OutboxState
 {
+	Oid	 sequence;	  /* of the events' numbers */
 	int	 event_table; /* the one that events go into now */
 	int	 cursor_table;
 	int	 lanes;

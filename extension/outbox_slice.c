@@ -8,7 +8,7 @@
  * the later event of a key sees the earlier.
  *
  * A slice must cost what it returns, also when ten million events wait, and also when millions
- * that were acked are still in the tables. Walking (lane, seq) is that cheap, but from where?
+ * that were acked are still in the tables. Walking by seq is that cheap, but from where?
  * Only transactions that s1 knew as running can have drawn numbers long ago: they are looked up
  * by xid. All others of the difference (xid >= xmax(s1)) have a lowest number, the floor; from
  * there on the walk meets little else. The floor is looked for once in a difference.

@@ -4,7 +4,9 @@
 -- TRUNCATE, table by table.
 --
 -- The four event tables are used in turn, and so are the two cursor tables; readers always merge all
--- of them, so whoever still writes into the last one does no harm.
+-- of them, so whoever still writes into the last one does no harm. Their indexes begin with what grows,
+-- so that an event, whatever its lane, goes to their right ends; who reads one lane passes over the
+-- others' entries.
 
 CREATE SEQUENCE concert.outbox_seq CACHE 1;
 COMMENT ON SEQUENCE concert.outbox_seq IS 'the order of events; drawn under the lock of the event''s key';
@@ -26,9 +28,9 @@ BEGIN
                 payload    jsonb       NOT NULL
             )$f$, i);
         EXECUTE pg_catalog.format(
-            'CREATE INDEX outbox_event_%1$s_xid ON concert.outbox_event_%1$s (lane, xid, seq)', i);
+            'CREATE INDEX outbox_event_%1$s_xid ON concert.outbox_event_%1$s (xid, seq, lane)', i);
         EXECUTE pg_catalog.format(
-            'CREATE INDEX outbox_event_%1$s_seq ON concert.outbox_event_%1$s (lane, seq)', i);
+            'CREATE INDEX outbox_event_%1$s_seq ON concert.outbox_event_%1$s (seq, lane)', i);
         EXECUTE pg_catalog.format($f$
             COMMENT ON TABLE concert.outbox_event_%1$s IS 'events, one part of a ring of four'$f$, i);
         PERFORM pg_catalog.pg_extension_config_dump(pg_catalog.format('concert.outbox_event_%s', i), '');
@@ -156,7 +158,7 @@ REVOKE ALL ON FUNCTION concert.outbox_is_forward(pg_snapshot, pg_snapshot, bigin
 
 -- Internal: all events; each lane's newest cursor (the position before everything where there is
 -- none); the events that no cursor has passed: what its s2 does not see, and the rest of its
--- difference. A lane below zero holds what was emitted while outbox_reset() was due. The ORDER BY in
+-- difference. A lane below zero holds what was emitted while outbox_reset() is due. The ORDER BY in
 -- outbox_unacked has events looked up lane by lane, by xid and by seq: joined in another order, all that
 -- was acked would be read to find the few that were not.
 CREATE VIEW concert.outbox_event AS
@@ -198,7 +200,8 @@ CREATE VIEW concert.outbox_unacked AS
         ORDER BY seq) AS e
     UNION ALL
     SELECT lane, seq, id, topic, key, type, headers, payload, created_at
-    FROM concert.outbox_event WHERE lane < 0;
+    FROM concert.outbox_event
+    WHERE lane < 0 AND EXISTS (SELECT FROM concert.outbox_state WHERE stamp <> concert.outbox_stamp());
 COMMENT ON VIEW concert.outbox_unacked IS 'internal: the events that no cursor has passed';
 
 CREATE TYPE concert.answer AS (ok boolean, reason text);

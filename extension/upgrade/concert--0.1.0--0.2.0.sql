@@ -1097,6 +1097,37 @@ BEGIN
 END
 $$;
 
+DO $$
+BEGIN
+    FOR i IN 0..3 LOOP
+        EXECUTE pg_catalog.format('DROP INDEX concert.outbox_event_%1$s_xid, concert.outbox_event_%1$s_seq', i);
+        EXECUTE pg_catalog.format(
+            'CREATE INDEX outbox_event_%1$s_xid ON concert.outbox_event_%1$s (xid, seq, lane)', i);
+        EXECUTE pg_catalog.format(
+            'CREATE INDEX outbox_event_%1$s_seq ON concert.outbox_event_%1$s (seq, lane)', i);
+    END LOOP;
+END
+$$;
+CREATE OR REPLACE VIEW concert.outbox_unacked AS
+    SELECT e.lane, e.seq, e.id, e.topic, e.key, e.type, e.headers, e.payload, e.created_at
+    FROM concert.outbox_position AS p
+    CROSS JOIN LATERAL (
+        SELECT * FROM concert.outbox_event
+        WHERE lane = p.lane AND (xid, seq) > (pg_snapshot_xmin(p.s2), 0)
+          AND NOT pg_visible_in_snapshot(xid, p.s2) ORDER BY xid, seq) AS e
+    UNION ALL
+    SELECT e.lane, e.seq, e.id, e.topic, e.key, e.type, e.headers, e.payload, e.created_at
+    FROM concert.outbox_position AS p
+    CROSS JOIN LATERAL (
+        SELECT * FROM concert.outbox_event
+        WHERE lane = p.lane AND seq > p.seq
+          AND pg_visible_in_snapshot(xid, p.s2) AND NOT pg_visible_in_snapshot(xid, p.s1)
+        ORDER BY seq) AS e
+    UNION ALL
+    SELECT lane, seq, id, topic, key, type, headers, payload, created_at
+    FROM concert.outbox_event
+    WHERE lane < 0 AND EXISTS (SELECT FROM concert.outbox_state WHERE stamp <> concert.outbox_stamp());
+
 -- Reading.
 DROP FUNCTION concert.concert_dates(uuid);
 CREATE FUNCTION concert.concert_dates(concert_id uuid)
