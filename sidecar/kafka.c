@@ -175,12 +175,6 @@ kafka_embedded(const Kafka *kafka)
 	return kafka->embedded != NULL;
 }
 
-const char *
-kafka_bootstrap(const Kafka *kafka)
-{
-	return kafka->bootstrap;
-}
-
 bool
 kafka_ready(const Kafka *kafka)
 {

@@ -42,8 +42,7 @@ typedef void (*KafkaRebalance)(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 Kafka *kafka_open(struct event_base *base);
 void   kafka_close(Kafka *kafka);
 
-bool		kafka_embedded(const Kafka *kafka);
-const char *kafka_bootstrap(const Kafka *kafka);
+bool kafka_embedded(const Kafka *kafka);
 
 /* i counts from 0 to TOPICS - 1. */
 void kafka_topic_name(int i, char ret_name[TOPIC_NAME_BYTES]);
