@@ -19,7 +19,8 @@ from machine import STEPS, commands, run
 from payment_model import Payments
 from payment_rules import PaymentMachine
 
-EXAMPLES = 6000 if harness.LONG else 40
+EXAMPLES_OF_CHECK = 40
+EXAMPLES = 1500 if harness.LONG else EXAMPLES_OF_CHECK
 COMMANDS_AFTER_SHRINKING = 3
 
 
@@ -33,7 +34,7 @@ class ModelIsRight(PaymentMachine):
     ledger_class = Payments
 
 
-@seed(harness.SEED)
+@seed(harness.SEED_FIXED)
 class ModelIsWrongOnPurpose(PaymentMachine):
     ledger_class = ForgetsWhatIsSetAside
 
@@ -41,7 +42,7 @@ class ModelIsWrongOnPurpose(PaymentMachine):
 PaymentMachine.conninfo = harness.server("ledger")
 printed, failure = run(ModelIsRight, EXAMPLES)
 harness.ok(failure is None, f"{EXAMPLES} random ledgers of up to {STEPS} commands go as the model says", f"{printed}\n{failure}")
-printed, failure = run(ModelIsWrongOnPurpose, EXAMPLES)
+printed, failure = run(ModelIsWrongOnPurpose, EXAMPLES_OF_CHECK)
 harness.ok(failure is not None and len(commands(printed)) <= COMMANDS_AFTER_SHRINKING,
            f"a model that is wrong on purpose is caught, with at most {COMMANDS_AFTER_SHRINKING} commands after shrinking", f"{printed}\n{failure}")
 harness.done()

@@ -2,7 +2,7 @@
 """What the property tests share: TAP, a server of their own with concert, a seed that is told.
 
 A test is bounded: CONCERT_LONG=1 (layer property-long) lets it run longer, with a seed of its own
-unless CONCERT_SEED gives one. Whatever fails prints the seed with which it fails again."""
+unless CONCERT_SEED gives one. What tests the test itself is the same in both. Whatever fails prints the seed with which it fails again."""
 import atexit
 import os
 import random

@@ -12,7 +12,7 @@ class Payment:
     def __init__(self, bill, method, amount, points=0, pending=None):
         self.bill, self.method, self.amount, self.points, self.pending = bill, method, amount, points, pending
         self.status, self.captured, self.refunded, self.fee = "begun", 0, 0, 0
-        self.heard, self.refunds = set(), []
+        self.heard, self.refunds = {}, []  # (act, message's id) -> what it said
 
     @property
     def left(self):
@@ -78,9 +78,12 @@ class Payments(Ledger):
         return DONE
 
     def message(self, payment, act, message_id, amount):
+        content = amount if act == "captured" else act
         if (act, message_id) in payment.heard:
+            if payment.heard[act, message_id] != content:
+                raise Misuse("TK002")
             return
-        payment.heard.add((act, message_id))
+        payment.heard[act, message_id] = content
         if act == "captured" and payment.status in (*OPEN, "failed"):
             self.settle(payment, amount)
         elif act == "authorized" and payment.status == "begun":

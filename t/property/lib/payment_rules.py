@@ -48,12 +48,15 @@ class PaymentMachine(LedgerMachine):
     def message(self, payment, act, message_id, more):
         what, id = payment
         made = len(self.ledger.all_accounts)
-        self.ledger.message(what, act, message_id, what.amount + more)
+        refused = self.decide(self.ledger.message, what, act, message_id, what.amount + more)
         arguments = {"authorized": {"provider_ref": "ref"}, "captured": {"amount": what.amount + more, "currency": "PTS", "provider_ref": "ref"},
                      "failed": {"cause": "declined"}}[act]
         answer = self.books.call(f"payment_{act}", payment_id=id, message_id=message_id, **arguments)
         self.find_made(made)
-        self.agree_payment(answer, what)
+        if refused:
+            self.agree(refused, answer)
+        else:
+            self.agree_payment(answer, what)
 
     @rule(bill=bills)
     def time_of_booking_passes(self, bill):
