@@ -22,7 +22,7 @@ from machine import STEPS, SharingMachine, commands, run
 from model import ELSEWHERE, GHOST, OPERATOR, Answer, Misuse, Sale, Seat
 
 EXAMPLES_OF_CHECK = 60
-EXAMPLES = 1000 if harness.LONG else EXAMPLES_OF_CHECK
+EXAMPLES = 500 if harness.LONG else EXAMPLES_OF_CHECK
 STEPS_PER_CHECK = 5  # of the promises; at the end of each example in any case
 LIMIT = 3
 USERS = ("ann", "bob", "carl", "dora")
