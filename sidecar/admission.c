@@ -14,6 +14,7 @@
 
 #include "admission.h"
 #include "batch.h"
+#include "clock.h"
 #include "date.h"
 #include "log.h"
 #include "metrics.h"
@@ -117,11 +118,7 @@ admission_timer(evutil_socket_t fd, short what, void *arg)
 static void
 admission_arm(Admission *admission)
 {
-	int					 interval_ms = options_current()->admission_interval_ms;
-	const struct timeval interval = {.tv_sec = interval_ms / 1000,
-									 .tv_usec = interval_ms % 1000 * 1000};
-
-	event_add(admission->timer, &interval);
+	clock_wait_ms(admission->timer, options_current()->admission_interval_ms);
 }
 
 /* Asks for the lock, now and then. */
@@ -129,9 +126,9 @@ static void
 admission_seek(Admission *admission)
 {
 	if (admission->locking || db_connected(admission->session) == 0 ||
-		date_now_ms() < admission->lock_at_ms)
+		clock_ms() < admission->lock_at_ms)
 		return;
-	admission->lock_at_ms = date_now_ms() + LOCK_RETRY_MS;
+	admission->lock_at_ms = clock_ms() + LOCK_RETRY_MS;
 	if (!sql_admission_lock(admission->session, admission_locked, admission))
 		return;
 	admission->locking = true;

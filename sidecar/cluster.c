@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include <hiredis/async.h>
 #include <hiredis/adapters/libevent.h>
 
 #include "cluster.h"
+#include "clock.h"
 #include "log.h"
 #include "metrics.h"
 
@@ -62,8 +62,6 @@ typedef struct MapDraft
 	ClusterNode *masters[SLOTMAP_SLOTS];
 } MapDraft;
 
-static int64_t		now_ms(void);
-static void			timer_arm(struct event *timer, int64_t delay_ms);
 static bool			cluster_add_seeds(Cluster *cluster, const char *nodes);
 static void			call_reply(redisAsyncContext *context, void *reply, void *arg);
 static void			node_free(ClusterNode *node);
@@ -94,7 +92,7 @@ cluster_open(struct event_base *base, const char *nodes, int timeout_ms)
 		cluster_close(cluster);
 		return NULL;
 	}
-	timer_arm(cluster->map_timer, 0);
+	clock_wait_ms(cluster->map_timer, 0);
 	return cluster;
 }
 
@@ -188,7 +186,7 @@ cluster_send(ClusterNode *node, ClusterCall *call, bool asking, int argc, const 
 	if (redisAsyncCommandArgv(node->context, call_reply, call, argc, argv, lens) != REDIS_OK)
 		return false;
 	call->node = node;
-	call->sent_ms = now_ms();
+	call->sent_ms = clock_ms();
 	node->pending++;
 	return true;
 }
@@ -206,7 +204,7 @@ void
 cluster_doubt(Cluster *cluster)
 {
 	if (cluster->map_source == NULL && !cluster->closing)
-		timer_arm(cluster->map_timer, cluster->map_asked_ms + MAP_RETRY_MS - now_ms());
+		clock_wait_ms(cluster->map_timer, cluster->map_asked_ms + MAP_RETRY_MS - clock_ms());
 }
 
 void
@@ -214,25 +212,6 @@ cluster_suspect(ClusterNode *node, int64_t sent_ms)
 {
 	if (node->heard_ms < sent_ms)
 		node_drop(node, "does not answer");
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void
-timer_arm(struct event *timer, int64_t delay_ms)
-{
-	struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
-
-	if (delay_ms < 0)
-		delay = (struct timeval){0};
-	event_add(timer, &delay);
 }
 
 static bool
@@ -261,7 +240,7 @@ call_reply(redisAsyncContext *context, void *reply, void *arg)
 
 	node->pending--;
 	if (reply != NULL)
-		node->heard_ms = now_ms();
+		node->heard_ms = clock_ms();
 	else
 		node_gone(node, context);
 	call->replied(call, reply, reply != NULL || (context->c.flags & REDIS_CONNECTED) != 0);
@@ -307,7 +286,7 @@ node_connect(ClusterNode *node)
 	node->scripts = 0;
 	redisAsyncSetConnectCallback(context, node_connected);
 	redisAsyncSetDisconnectCallback(context, node_disconnected);
-	timer_arm(node->timer, node->cluster->timeout_ms);
+	clock_wait_ms(node->timer, node->cluster->timeout_ms);
 }
 
 /* After a failure hiredis frees the context by itself. */
@@ -355,7 +334,7 @@ node_gone(ClusterNode *node, const redisAsyncContext *context)
 	log_event(LOG_WARN_LEVEL, "redis_connection_lost", NULL, "{s:s, s:i, s:s}", "host",
 			  node->address.host, "port", node->address.port, "why",
 			  context->err != 0 ? context->errstr : "closed here");
-	timer_arm(node->timer, 0);
+	clock_wait_ms(node->timer, 0);
 	cluster_doubt(node->cluster);
 }
 
@@ -367,7 +346,7 @@ node_failed(ClusterNode *node, const char *why)
 				  node->address.host, "port", node->address.port, "why", why);
 	node->connected = false;
 	node->down = true;
-	timer_arm(node->timer, node->delay_ms + rand() % node->delay_ms);
+	clock_wait_ms(node->timer, node->delay_ms + rand() % node->delay_ms);
 	node->delay_ms = node->delay_ms * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : node->delay_ms * 2;
 	metric_set(METRIC_REDIS_UP, NULL, 0);
 	cluster_doubt(node->cluster);
@@ -411,17 +390,17 @@ map_timer(evutil_socket_t fd, short what, void *arg)
 	(void) what;
 	if (cluster->map_source != NULL)
 		node_drop(cluster->map_source, "does not answer");
-	cluster->map_asked_ms = now_ms();
+	cluster->map_asked_ms = clock_ms();
 	node = map_choose(cluster);
 	if (node == NULL ||
 		redisAsyncCommand(node->context, map_reply, node, "CLUSTER SLOTS") != REDIS_OK)
 	{
-		timer_arm(cluster->map_timer, MAP_RETRY_MS);
+		clock_wait_ms(cluster->map_timer, MAP_RETRY_MS);
 		return;
 	}
 	cluster->map_source = node;
 	node->pending++;
-	timer_arm(cluster->map_timer, cluster->timeout_ms);
+	clock_wait_ms(cluster->map_timer, cluster->timeout_ms);
 }
 
 /* The next connected node, or else the next that is not known to be down. */
@@ -455,11 +434,11 @@ map_reply(redisAsyncContext *context, void *reply, void *arg)
 	if (reply == NULL)
 		node_gone(node, context);
 	else
-		node->heard_ms = now_ms();
+		node->heard_ms = clock_ms();
 	if (cluster->closing)
 		return;
-	timer_arm(cluster->map_timer,
-			  reply != NULL && map_read(cluster, node, reply) ? MAP_REFRESH_MS : MAP_RETRY_MS);
+	clock_wait_ms(cluster->map_timer,
+				  reply != NULL && map_read(cluster, node, reply) ? MAP_REFRESH_MS : MAP_RETRY_MS);
 }
 
 /* A server that is no cluster node has all slots. */

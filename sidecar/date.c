@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "date.h"
 #include "flight.h"
 #include "log.h"
@@ -60,15 +60,14 @@ static int64_t	 column(const PGresult *res, int row, DateColumn at);
 DateBook *
 date_open(struct event_base *base, Db *db)
 {
-	const struct timeval at_once = {0};
-	DateBook			*book = calloc(1, sizeof(DateBook));
+	DateBook *book = calloc(1, sizeof(DateBook));
 
 	book->base = base;
 	book->db = db;
 	book->read_ms = -REFRESH_AGAIN_MS;
 	book->readings = flight_open(base, WAIT_MS, book_start, book);
 	book->timer = evtimer_new(base, book_timer, book);
-	event_add(book->timer, &at_once);
+	clock_wait_ms(book->timer, 0);
 	return book;
 }
 
@@ -83,15 +82,6 @@ date_close(DateBook *book)
 	free(book);
 }
 
-int64_t
-date_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 const SaleDate *
 date_find(const DateBook *book, const char *date_id)
 {
@@ -104,7 +94,7 @@ date_find(const DateBook *book, const char *date_id)
 DatePhase
 date_phase(const SaleDate *date)
 {
-	int64_t now_ms = date_now_ms();
+	int64_t now_ms = clock_ms();
 
 	if (date == NULL)
 		return DATE_UNKNOWN;
@@ -125,7 +115,7 @@ date_refresh(DateBook *book, void (*done)(void *arg, bool ok), void *arg)
 {
 	Answer *answer;
 
-	if (date_now_ms() - book->read_ms >= REFRESH_AGAIN_MS)
+	if (clock_ms() - book->read_ms >= REFRESH_AGAIN_MS)
 	{
 		flight_join(book->readings, BOOK_KEY, done, arg);
 		return;
@@ -147,12 +137,11 @@ book_answer(void *arg)
 static void
 book_timer(evutil_socket_t fd, short what, void *arg)
 {
-	DateBook			*book = arg;
-	const struct timeval again = {.tv_sec = REFRESH_MS / 1000, .tv_usec = REFRESH_MS % 1000 * 1000};
+	DateBook *book = arg;
 
 	(void) fd;
 	(void) what;
-	event_add(book->timer, &again);
+	clock_wait_ms(book->timer, REFRESH_MS);
 	flight_join(book->readings, BOOK_KEY, book_refreshed, book);
 }
 
@@ -176,7 +165,7 @@ static void
 book_read(void *arg, const PGresult *res, const char *errstr)
 {
 	DateBook *book = arg;
-	int64_t	  now_ms = date_now_ms();
+	int64_t	  now_ms = clock_ms();
 
 	for (int i = 0; errstr == NULL && i < book->count; i++)
 		book->dates[i].listed = false;

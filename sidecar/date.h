@@ -35,15 +35,13 @@ typedef struct SaleDate
 	int		admission_rate; /* people per second */
 	int		claim_seconds;
 	int		pass_seconds;
-	int64_t opens_at_ms; /* by date_now_ms() */
+	int64_t opens_at_ms; /* by clock_ms() */
 	int64_t closes_at_ms;
 	bool	listed; /* in the newest reading */
 } SaleDate;
 
 DateBook *date_open(struct event_base *base, Db *db);
 void	  date_close(DateBook *book);
-
-int64_t date_now_ms(void);
 
 /* NULL when it was never seen. Valid until the loop turns. */
 const SaleDate *date_find(const DateBook *book, const char *date_id);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "clock.h"
 #include "flight.h"
 
 typedef struct Waiter
@@ -82,19 +83,15 @@ flight_close(Flight *flight)
 void
 flight_join(Flight *flight, const char *key, FlightDone done, void *arg)
 {
-	Trip		  *trip = trip_find(flight, key);
-	Waiter		  *waiter = malloc(sizeof(Waiter));
-	struct timeval wait = {.tv_sec = flight->wait_ms / 1000,
-						   .tv_usec = flight->wait_ms % 1000 * 1000};
+	Trip   *trip = trip_find(flight, key);
+	Waiter *waiter = malloc(sizeof(Waiter));
 
 	*waiter = (Waiter){.done = done, .arg = arg};
 	if (trip == NULL)
 	{
 		trip = trip_new(flight, key);
 		trip->under_way = flight->start(flight->owner, key);
-		if (!trip->under_way)
-			wait = (struct timeval){0};
-		event_add(trip->timer, &wait);
+		clock_wait_ms(trip->timer, trip->under_way ? flight->wait_ms : 0);
 	}
 	STAILQ_INSERT_TAIL(&trip->waiters, waiter, link);
 	if (++trip->waiter_count > FLIGHT_WAITERS_MAX || trip->late)

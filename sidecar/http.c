@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "http_private.h"
 #include "log.h"
 #include "metrics.h"
@@ -214,17 +215,12 @@ http_run(evutil_socket_t fd, short what, void *arg)
 {
 	Http				  *http = arg;
 	MHD_UNSIGNED_LONG_LONG wait_ms;
-	struct timeval		   wait;
 
 	(void) fd;
 	(void) what;
 	MHD_run(http->daemon);
 	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
-	{
-		wait.tv_sec = (time_t) (wait_ms / 1000);
-		wait.tv_usec = (suseconds_t) (wait_ms % 1000 * 1000);
-		event_add(http->timer, &wait);
-	}
+		clock_wait_ms(http->timer, (int64_t) wait_ms);
 	else
 		event_del(http->timer);
 }

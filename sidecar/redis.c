@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include <openssl/evp.h>
 
+#include "clock.h"
 #include "cluster.h"
 #include "metrics.h"
 #include "redis.h"
@@ -78,26 +78,24 @@ struct Redis
 	struct event *refused_timer;
 };
 
-static int64_t now_ms(void);
-static void	   timer_arm(struct event *timer, int64_t delay_ms);
-static int	   redis_script_index(Redis *redis, const RedisScript *script);
-static Op	  *op_new(Redis *redis, const Words *words, int words_count, RedisDone done, void *arg);
-static size_t  words_len(const Words *words, int i);
-static void	   op_accept(Op *op);
-static void	   op_send(Op *op);
-static void	   op_send_to(Op *op, ClusterNode *node, bool asking);
-static void	   op_use_script(Op *op, ClusterNode *node);
-static void	   op_park(Op *op);
-static void	   op_refuse(Op *op, const char *why);
-static void	   op_replied(ClusterCall *call, const redisReply *reply, bool sent);
-static void	   op_error(Op *op, ClusterNode *node, const redisReply *reply);
-static bool	   op_may_pass(const char *error);
-static void	   op_redirect(Op *op, ClusterNode *from, const redisReply *reply, bool asking);
-static void	   op_answer(Op *op, const redisReply *reply, const char *errstr);
-static void	   op_finish(Op *op, const redisReply *reply, const char *errstr);
-static void	   ops_late(evutil_socket_t fd, short what, void *arg);
-static void	   ops_retry(evutil_socket_t fd, short what, void *arg);
-static void	   ops_refuse(evutil_socket_t fd, short what, void *arg);
+static int	  redis_script_index(Redis *redis, const RedisScript *script);
+static Op	 *op_new(Redis *redis, const Words *words, int words_count, RedisDone done, void *arg);
+static size_t words_len(const Words *words, int i);
+static void	  op_accept(Op *op);
+static void	  op_send(Op *op);
+static void	  op_send_to(Op *op, ClusterNode *node, bool asking);
+static void	  op_use_script(Op *op, ClusterNode *node);
+static void	  op_park(Op *op);
+static void	  op_refuse(Op *op, const char *why);
+static void	  op_replied(ClusterCall *call, const redisReply *reply, bool sent);
+static void	  op_error(Op *op, ClusterNode *node, const redisReply *reply);
+static bool	  op_may_pass(const char *error);
+static void	  op_redirect(Op *op, ClusterNode *from, const redisReply *reply, bool asking);
+static void	  op_answer(Op *op, const redisReply *reply, const char *errstr);
+static void	  op_finish(Op *op, const redisReply *reply, const char *errstr);
+static void	  ops_late(evutil_socket_t fd, short what, void *arg);
+static void	  ops_retry(evutil_socket_t fd, short what, void *arg);
+static void	  ops_refuse(evutil_socket_t fd, short what, void *arg);
 
 Redis *
 redis_open(struct event_base *base, const char *nodes, int timeout_ms)
@@ -205,25 +203,6 @@ redis_in_flight(const Redis *redis)
 	return redis->op_count;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void
-timer_arm(struct event *timer, int64_t delay_ms)
-{
-	struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
-
-	if (delay_ms < 0)
-		delay = (struct timeval){0};
-	event_add(timer, &delay);
-}
-
 /* Known by what they are, not by where: scripts are few, and the caller's may come and go. */
 static int
 redis_script_index(Redis *redis, const RedisScript *script)
@@ -294,10 +273,10 @@ op_accept(Op *op)
 {
 	Redis *redis = op->redis;
 
-	op->since_ms = now_ms();
+	op->since_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&redis->ops, op, age);
 	if (redis->op_count++ == 0)
-		timer_arm(redis->late_timer, redis->timeout_ms);
+		clock_wait_ms(redis->late_timer, redis->timeout_ms);
 	op_send(op);
 }
 
@@ -352,10 +331,10 @@ op_park(Op *op)
 	Redis *redis = op->redis;
 
 	op->queue_of = &redis->parked;
-	op->retry_ms = now_ms() + RETRY_MS;
+	op->retry_ms = clock_ms() + RETRY_MS;
 	TAILQ_INSERT_TAIL(&redis->parked, op, queue);
 	if (TAILQ_FIRST(&redis->parked) == op)
-		timer_arm(redis->parked_timer, RETRY_MS);
+		clock_wait_ms(redis->parked_timer, RETRY_MS);
 }
 
 /* Answered from the loop, because the caller may still be inside the call. */
@@ -367,7 +346,7 @@ op_refuse(Op *op, const char *why)
 	op->why = why;
 	op->queue_of = &redis->refused;
 	TAILQ_INSERT_TAIL(&redis->refused, op, queue);
-	timer_arm(redis->refused_timer, 0);
+	clock_wait_ms(redis->refused_timer, 0);
 }
 
 static void
@@ -462,7 +441,7 @@ op_answer(Op *op, const redisReply *reply, const char *errstr)
 		TAILQ_REMOVE(op->queue_of, op, queue);
 	op->queue_of = NULL;
 	metric_add(METRIC_REDIS_CALLS, outcome, 1);
-	metric_observe(METRIC_REDIS_SECONDS, NULL, (double) (now_ms() - op->since_ms) / 1000);
+	metric_observe(METRIC_REDIS_SECONDS, NULL, (double) (clock_ms() - op->since_ms) / 1000);
 	if (op->done != NULL)
 		op->done(op->arg, reply, errstr);
 }
@@ -479,7 +458,7 @@ static void
 ops_late(evutil_socket_t fd, short what, void *arg)
 {
 	Redis  *redis = arg;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	Op	   *op;
 
 	(void) fd;
@@ -497,14 +476,14 @@ ops_late(evutil_socket_t fd, short what, void *arg)
 			cluster_suspect(node, sent_ms);
 	}
 	if (op != NULL)
-		timer_arm(redis->late_timer, op->since_ms + redis->timeout_ms - now);
+		clock_wait_ms(redis->late_timer, op->since_ms + redis->timeout_ms - now);
 }
 
 static void
 ops_retry(evutil_socket_t fd, short what, void *arg)
 {
 	Redis  *redis = arg;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	Op	   *op;
 
 	(void) fd;
@@ -516,7 +495,7 @@ ops_retry(evutil_socket_t fd, short what, void *arg)
 		op_send(op);
 	}
 	if (op != NULL)
-		timer_arm(redis->parked_timer, op->retry_ms - now);
+		clock_wait_ms(redis->parked_timer, op->retry_ms - now);
 }
 
 /* What is refused meanwhile waits for the next turn of the loop. */

@@ -4,21 +4,10 @@
 #define CONCERT_TEST_LOOP_H
 
 #include <stdbool.h>
-#include <stdint.h>
-#include <time.h>
 
-#include <event2/event.h>
+#include "../clock.h"
 
 #define LOOP_WAIT_MS 10000
-
-static inline int64_t
-loop_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static inline void
 loop_tick(evutil_socket_t fd, short what, void *arg)
@@ -34,12 +23,12 @@ loop_until(struct event_base *base, bool (*condition)(const void *arg), const vo
 		   int wait_ms)
 {
 	const struct timeval tick_length = {.tv_usec = 1000};
-	int64_t				 deadline_ms = loop_now_ms() + wait_ms;
+	int64_t				 deadline_ms = clock_ms() + wait_ms;
 	struct event		*tick = event_new(base, -1, EV_PERSIST, loop_tick, NULL);
 	bool				 met;
 
 	event_add(tick, &tick_length);
-	while (!(met = condition(arg)) && loop_now_ms() < deadline_ms)
+	while (!(met = condition(arg)) && clock_ms() < deadline_ms)
 		event_base_loop(base, EVLOOP_ONCE);
 	event_free(tick);
 	return met;

@@ -137,12 +137,12 @@ check(const char *place, const char *user_id)
 static inline Checked
 wait_state(const char *place, RoomState state)
 {
-	int64_t deadline_ms = loop_now_ms() + LOOP_WAIT_MS;
+	int64_t deadline_ms = clock_ms() + LOOP_WAIT_MS;
 	Checked checked;
 
 	while ((checked = check(place, NULL)).state != state)
 	{
-		if (loop_now_ms() > deadline_ms)
+		if (clock_ms() > deadline_ms)
 			fail_msg("state is %d, not %d", checked.state, state);
 		loop_run(fake_base, 20);
 	}

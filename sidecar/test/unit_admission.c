@@ -22,7 +22,7 @@ typedef struct Fan
 	int64_t heard_ms;  /* not later than this it was heard last */
 	int64_t present_since_ms;
 	int64_t highest_seen; /* number admitted when it asked */
-	int64_t pass_ends_ms; /* by loop_now_ms(); 0: never had one */
+	int64_t pass_ends_ms; /* by clock_ms(); 0: never had one */
 	char	pass[TOKEN_TEXT_MAX];
 } Fan;
 
@@ -282,7 +282,7 @@ static void
 fan_checked(void *arg, const RoomCheck *check)
 {
 	Fan	   *fan = arg;
-	int64_t now_ms = loop_now_ms();
+	int64_t now_ms = clock_ms();
 
 	fan->checking = false;
 	if (check->state == ROOM_STATE_LOST)
@@ -342,7 +342,7 @@ crowd_start(void)
 	for (int i = 0; i < CROWD; i++)
 	{
 		new_id(crowd[i].user_id);
-		crowd[i].ask_at_ms = loop_now_ms() + rand() % 1000;
+		crowd[i].ask_at_ms = clock_ms() + rand() % 1000;
 	}
 }
 
@@ -351,7 +351,7 @@ static void
 crowd_act(void)
 {
 	for (int i = 0; i < CROWD; i++)
-		fan_act(&crowd[i], loop_now_ms());
+		fan_act(&crowd[i], clock_ms());
 	loop_run(fake_base, 5);
 	if (violation[0] != '\0')
 		fail_msg("%s", violation);
@@ -386,7 +386,7 @@ batches_follow_each_other(void)
 static void
 a_crowd_never_has_more_passes_than_the_cap(void **state)
 {
-	int64_t until_ms = loop_now_ms() + CROWD_MS;
+	int64_t until_ms = clock_ms() + CROWD_MS;
 
 	(void) state;
 	date->cap = 17;
@@ -394,7 +394,7 @@ a_crowd_never_has_more_passes_than_the_cap(void **state)
 	date->pass_seconds = 2;
 	crowd_start();
 	start_admission();
-	while (loop_now_ms() < until_ms)
+	while (clock_ms() < until_ms)
 		crowd_act();
 	crowd_settle();
 	batches_follow_each_other();
@@ -413,7 +413,7 @@ static void
 a_crowd_keeps_to_the_cap_through_faults(void **state)
 {
 	static const FakeFault faults[] = {FAKE_RECORD_FAILS, FAKE_RECORD_LOST, FAKE_RECORD_NEVER};
-	int64_t				   started_ms = loop_now_ms();
+	int64_t				   started_ms = clock_ms();
 	int64_t				   fault_at_ms = started_ms + 1500;
 	int					   batches_before = -1; /* the kill */
 
@@ -426,14 +426,14 @@ a_crowd_keeps_to_the_cap_through_faults(void **state)
 	start_admission();
 	while (batches_before < 0 || date->batch_count < batches_before + 3)
 	{
-		assert_true(loop_now_ms() < started_ms + 10 * CROWD_MS);
+		assert_true(clock_ms() < started_ms + 10 * CROWD_MS);
 		crowd_act();
-		if (loop_now_ms() > fault_at_ms)
+		if (clock_ms() > fault_at_ms)
 		{
 			fake_fault = faults[rand() % 3];
-			fault_at_ms = loop_now_ms() + 1500;
+			fault_at_ms = clock_ms() + 1500;
 		}
-		if (batches_before < 0 && loop_now_ms() > started_ms + CROWD_MS)
+		if (batches_before < 0 && clock_ms() > started_ms + CROWD_MS)
 		{
 			batches_before = date->batch_count;
 			kill_redis();
