@@ -23,6 +23,7 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -40,6 +41,7 @@ typedef struct Inserter
 	TupleTableSlot *slot;
 	int				index_count;
 	Oid			   *index_oids;
+	Bitmapset *keys; /* columns of foreign keys, and those that others' foreign keys may be to */
 } Inserter;
 
 typedef struct TableEntry
@@ -141,6 +143,8 @@ static void		   inserter_open(Inserter *inserter, Relation table);
 static void		   inserter_close(Inserter *inserter);
 static void		   inserter_fill(Inserter *inserter, const NullableDatum *columns);
 static void		   inserter_put(Inserter *inserter);
+static Bitmapset  *table_keys(Relation table);
+static bool		   inserter_keeps_keys(Inserter *inserter, const DirectScan *scan);
 static bool		   inserter_replace(Inserter *inserter, const DirectScan *scan);
 
 static void
@@ -210,12 +214,16 @@ table_entry(DirectTable table)
 	return entry;
 }
 
-/* Invalidations that arrive while the relation is opened are met before it is looked at. */
+/*
+ * Invalidations that arrive while the relation is opened are met before it is looked at; after one
+ * that comes later, or an error, it is judged again by the next call.
+ */
 static void
 table_judge(TableEntry *entry, DirectTable table)
 {
 	Relation		   relation;
 	const TupleConstr *constraints;
+	uint64			   generation;
 	bool			   plain;
 	bool			   writable;
 
@@ -226,7 +234,7 @@ table_judge(TableEntry *entry, DirectTable table)
 	entry->user = InvalidOid;
 	entry->oid = direct_oid(table_names[table].name);
 	relation = table_open(entry->oid, AccessShareLock);
-	entry->known = true;
+	generation = entry->generation;
 	plain = relation->rd_rel->relkind == RELKIND_RELATION && !relation->rd_rel->relhassubclass &&
 		!relation->rd_rel->relrowsecurity && relation->rd_rules == NULL &&
 		RelationGetNumberOfAttributes(relation) >= table_names[table].columns;
@@ -237,6 +245,7 @@ table_judge(TableEntry *entry, DirectTable table)
 		checks_are_plain(constraints) && indexes_are_plain(relation);
 	entry->insertable = writable && triggers_are_ours(relation->trigdesc, table);
 	entry->updatable = writable && triggers_watch_keys(relation->trigdesc);
+	entry->known = entry->generation == generation;
 	table_close(relation, AccessShareLock);
 }
 
@@ -550,7 +559,7 @@ direct_update(const DirectScan *scan, DirectTable table, const NullableDatum *co
 		return false;
 	CheckCmdReplicaIdentity(inserter->result->ri_RelationDesc, CMD_UPDATE);
 	inserter_fill(inserter, columns);
-	done = inserter_replace(inserter, scan);
+	done = inserter_keeps_keys(inserter, scan) && inserter_replace(inserter, scan);
 	inserter_end(inserter);
 	return done;
 }
@@ -615,10 +624,27 @@ inserter_make(Relation table)
 	for (int i = 0; i < inserter->index_count; i++)
 		inserter->index_oids[i] = RelationGetRelid(inserter->result->ri_IndexRelationDescs[i]);
 	ExecCloseIndices(inserter->result);
+	inserter->keys = table_keys(table);
 	columns = CreateTupleDescCopyConstr(RelationGetDescr(table));
 	inserter->slot = MakeSingleTupleTableSlot(columns, table_slot_callbacks(table));
 	MemoryContextSwitchTo(caller);
 	return inserter;
+}
+
+static Bitmapset *
+table_keys(Relation table)
+{
+	Bitmapset *keys = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_KEY);
+	ListCell  *cell;
+
+	foreach(cell, RelationGetFKeyList(table))
+	{
+		const ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, cell);
+
+		for (int i = 0; i < key->nkeys; i++)
+			keys = bms_add_member(keys, key->conkey[i] - FirstLowInvalidHeapAttributeNumber);
+	}
+	return keys;
 }
 
 static void
@@ -686,6 +712,29 @@ inserter_put(Inserter *inserter)
 	if (inserter->index_count > 0)
 		compat_insert_index_tuples(inserter->result, inserter->slot, inserter->estate);
 	MemoryContextSwitchTo(caller);
+}
+
+/* Where a key changes, the triggers of foreign keys have work to do, which only the executor gives them. */
+static bool
+inserter_keeps_keys(Inserter *inserter, const DirectScan *scan)
+{
+	int key = -1;
+
+	while ((key = bms_next_member(inserter->keys, key)) >= 0)
+	{
+		AttrNumber					 column = key + FirstLowInvalidHeapAttributeNumber;
+		const FormData_pg_attribute *attribute =
+			TupleDescAttr(inserter->slot->tts_tupleDescriptor, column - 1);
+		bool  old_isnull;
+		Datum old = slot_getattr(scan->slot, column, &old_isnull);
+		bool  isnull;
+		Datum new = slot_getattr(inserter->slot, column, &isnull);
+
+		if (isnull != old_isnull ||
+			(!isnull && !datum_image_eq(old, new, attribute->attbyval, attribute->attlen)))
+			return false;
+	}
+	return true;
 }
 
 /* A transaction that keeps one snapshot may not change what this one does not show. */

@@ -133,9 +133,10 @@ extern void direct_scan_end(DirectScan *scan);
 extern bool direct_insert(DirectTable table, const NullableDatum *columns);
 
 /*
- * Replaces the scan's current row by one of all columns, none of a key among those that differ.
- * False, and nothing done, when the table may not be written directly, or when the row is not what
- * an UPDATE of this transaction would find: the caller's statement then does what is right.
+ * Replaces the scan's current row by one of all columns. False, and nothing done, when the table may
+ * not be written directly, when a column differs that a foreign key is of or may be to, or when the
+ * row is not what an UPDATE of this transaction would find: the caller's statement then does what is
+ * right.
  * Raises what an UPDATE would.
  */
 extern bool direct_update(const DirectScan *scan, DirectTable table, const NullableDatum *columns);

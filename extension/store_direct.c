@@ -201,10 +201,28 @@ seat_keep_taken(const SeatRow *seat, const DirectScan *scan)
 	taken[n].place = direct_place(scan);
 }
 
+/* Takes over the live reservation, if there is one, but leaves the newest fence as it is known. */
+static void
+seat_read_live(SeatRow *seat, Snapshot snapshot)
+{
+	SeatRow	   newest = *seat;
+	Datum	   key = UUIDPGetDatum(&seat->id);
+	DirectScan scan;
+
+	direct_scan_begin(&scan, DIRECT_RESERVATION_LIVE_SEAT, snapshot, &key, 1);
+	while (!seat->is_in_doubt && !seat->has_live && direct_scan_next(&scan, ForwardScanDirection))
+		seat_take_reservation(seat, &scan,
+							  snapshot->snapshot_type == SNAPSHOT_DIRTY ? snapshot : NULL);
+	direct_scan_end(&scan);
+	seat->newest_fence = newest.newest_fence;
+	seat->newest_user_id = newest.newest_user_id;
+}
+
 /*
- * The seat's live reservation and its newest fence, by one scan of its history: no seat is ever
- * reserved under an older fence, so a live one is under the newest, perhaps beside ended ones of
- * the same user.
+ * The seat's live reservation and its newest fence, by one scan of its history: no seat is reserved
+ * under an older fence, so a live one is under the newest, perhaps beside ended ones of the same
+ * user. But for an app's trigger, which may make an older fence of it: so a seat whose newest
+ * reservation has ended is looked for among the live ones too.
  *
  * Without a snapshot the scan is a dirty one: a row that somebody is at work on ends the search,
  * for whatever else there is, the seat is in doubt. It may miss a row that is updated between the
@@ -232,6 +250,8 @@ seat_read_reservation(SeatRow *seat, Snapshot snapshot)
 	if (is_dirty && seat->has_live)
 		seat_keep_taken(seat, &scan);
 	direct_scan_end(&scan);
+	if (seat->newest_fence != 0 && !seat->has_live && !seat->is_in_doubt)
+		seat_read_live(seat, is_dirty ? &dirty : snapshot);
 }
 
 bool

@@ -38,6 +38,25 @@ SELECT ok FROM concert.transfer(:'ann_wallet', :'bob_wallet', 1);
 \set VERBOSITY default
 ROLLBACK;
 
+-- its foreign keys of and to a column that changes
+BEGIN;
+CREATE TABLE concert.app_status (status text PRIMARY KEY);
+INSERT INTO concert.app_status VALUES ('pending');
+ALTER TABLE concert.reservation ADD FOREIGN KEY (status) REFERENCES concert.app_status NOT VALID;
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann') \gset
+\set VERBOSITY sqlstate
+SELECT ok FROM concert.pay(:'booking', :'ann');
+\set VERBOSITY default
+ROLLBACK;
+BEGIN;
+ALTER TABLE concert.reservation ADD UNIQUE (id, status);
+CREATE TABLE concert.app_mirror (id uuid, status text, FOREIGN KEY (id, status) REFERENCES concert.reservation (id, status) ON UPDATE CASCADE);
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann') \gset
+INSERT INTO concert.app_mirror SELECT id, status FROM concert.reservation WHERE booking_id = :'booking';
+SELECT ok FROM concert.pay(:'booking', :'ann');
+SELECT status, count(*) FROM concert.app_mirror GROUP BY 1;
+ROLLBACK;
+
 -- its triggers, before a row and after a statement; one that keeps the row as it was is an error
 CREATE TABLE pg_temp.told (what text);
 CREATE FUNCTION pg_temp.tell() RETURNS trigger LANGUAGE plpgsql AS $$

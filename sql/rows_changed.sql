@@ -61,6 +61,18 @@ SELECT ok FROM concert.reserve(:'date', ARRAY[:'a5', :'a6']::uuid[], :'bob');
 SELECT pg_temp.change('NEW.user_id := gen_random_uuid()');
 SELECT ok FROM concert.reserve(:'date', ARRAY[:'a5', :'a6']::uuid[], :'bob');
 SELECT pg_temp.taken(:'date'), (SELECT count(*) FROM concert.history_of_seat(:'a5')) AS told_of_a5;
+SELECT pg_temp.change('NEW.fence := NEW.fence');
+-- a fence below one that has ended: the seat is taken all the same
+SELECT booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a5', :'a6']::uuid[], :'bob', fence => 100) \gset
+SELECT ok FROM concert.cancel(:'booking', :'bob');
+SELECT pg_temp.change('NEW.fence := 1');
+SELECT ok, booking_id AS booking FROM concert.reserve(:'date', ARRAY[:'a5', :'a6']::uuid[], :'bob') \gset
+SELECT :'ok' AS ok;
+SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], :'ann');
+SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a5', :'a6', :'a4']::uuid[], :'ann');
+SELECT rule, holds, reason FROM concert.explain_reserve(:'date', ARRAY[:'a5']::uuid[], :'ann') WHERE NOT holds;
+SELECT ok FROM concert.cancel(:'booking', :'bob');
+SELECT ok, reason FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], :'bob', fence => 99);
 DROP TRIGGER own ON concert.reservation;
 SELECT ok, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'a5', :'a6']::uuid[], :'bob');
 SET client_min_messages = error;
