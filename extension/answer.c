@@ -9,6 +9,7 @@
 #include "utils/typcache.h"
 
 #define ANSWER_COLUMNS_MAX 16
+#define UUID_TEXT_CHARS 36
 
 static const char *const reason_texts[] = {[REASON_NONE] = NULL,
 #define X(name, text, meaning) [REASON_##name] = text,
@@ -50,8 +51,19 @@ answer_row(FunctionCallInfo fcinfo, const NullableDatum *columns, int count)
 	return HeapTupleGetDatum(tuple);
 }
 
+/* As uuid_out() does, in a twentieth of its memory: an answer and its event name a dozen. */
 const char *
 uuid_text(const pg_uuid_t *id)
 {
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
+	char *text = palloc(UUID_TEXT_CHARS + 1);
+	char *next = text;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*next++ = '-';
+		next += hex_encode((const char *) &id->data[i], 1, next);
+	}
+	*next = '\0';
+	return text;
 }

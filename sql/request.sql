@@ -64,6 +64,12 @@ SELECT booking_id AS quoted FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], 
 SELECT booking_id = :'quoted' AS same
 FROM concert.reserve(:'date', ARRAY[:'a5']::uuid[], :'bob', idempotency_key => repeat(chr(8364), 199) || '''');
 
+-- what is kept of a request, short or long, is the SHA-256 of its content: answers are found by every release
+SELECT count(*) AS refused FROM generate_series(1, 200) AS n, concert.cancel_by_operator(:'nobody', repeat('x', n), 'digest ' || n);
+SELECT count(*) AS kept, bool_and(digest = sha256(convert_to(:'nobody' || ' reason ' || repeat('x', substr(key, 8)::int), 'UTF8'))) AS same
+FROM (TABLE concert.request_0 UNION ALL TABLE concert.request_1 UNION ALL TABLE concert.request_2 UNION ALL TABLE concert.request_3) AS request
+WHERE operation = 'cancel_by_operator' AND key LIKE 'digest %';
+
 -- misuse records nothing, nor does what is rolled back
 SELECT ok FROM concert.reserve(:'date', ARRAY[:'nobody', :'nobody']::uuid[], :'carl', idempotency_key => 'second try');
 BEGIN;
