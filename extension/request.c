@@ -7,12 +7,12 @@
 #include "request.h"
 
 #include "access/table.h"
+#include "common/cryptohash.h"
 #include "direct.h"
 #include "errors.h"
 #include "executor/executor.h"
 #include "json.h"
 #include "lock.h"
-#include "sha256.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -67,6 +67,19 @@ request_table(TimestampTz now, int periods_ahead)
 	return (int) (period % REQUEST_TABLES);
 }
 
+static void
+request_digest(const char *content, uint8 ret_digest[PG_SHA256_DIGEST_LENGTH])
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+
+	if (context == NULL || pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) content, strlen(content)) < 0 ||
+		pg_cryptohash_final(context, ret_digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a SHA-256 digest")));
+	pg_cryptohash_free(context);
+}
+
 void
 request_init(Request *request, const char *operation, SavedPlan *replay, const char *key,
 			 const pg_uuid_t *user_id, const char *content)
@@ -76,7 +89,7 @@ request_init(Request *request, const char *operation, SavedPlan *replay, const c
 	request->user_id = *user_id;
 	request->replay = replay;
 	if (key != NULL)
-		sha256_digest(content, strlen(content), request->digest);
+		request_digest(content, request->digest);
 }
 
 static bool
