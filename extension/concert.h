@@ -29,6 +29,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -112,10 +113,29 @@ value_uuid(NullableDatum column)
 	return id;
 }
 
+/* Whether a text is exactly this. */
+static inline bool
+value_is_text(Datum datum, const char *word)
+{
+	const text *given = DatumGetTextPP(datum);
+	size_t		bytes = strlen(word);
+
+	return VARSIZE_ANY_EXHDR(given) == bytes && memcmp(VARDATA_ANY(given), word, bytes) == 0;
+}
+
 static inline int
 uuid_compare(const void *a, const void *b)
 {
-	return memcmp(((const pg_uuid_t *) a)->data, ((const pg_uuid_t *) b)->data, UUID_LEN);
+	uint64 left[2];
+	uint64 right[2];
+	int	   half;
+
+	memcpy(left, ((const pg_uuid_t *) a)->data, UUID_LEN);
+	memcpy(right, ((const pg_uuid_t *) b)->data, UUID_LEN);
+	half = left[0] == right[0];
+	if (left[half] == right[half])
+		return 0;
+	return pg_ntoh64(left[half]) < pg_ntoh64(right[half]) ? -1 : 1;
 }
 
 #endif /* CONCERT_H */

@@ -93,8 +93,9 @@ static const struct
 } index_names[DIRECT_INDEXES] = {
 	[DIRECT_CONCERT_DATE_ID] = {"concert_date_pkey", DIRECT_CONCERT_DATE, {F_UUID_EQ}},
 	[DIRECT_SECTION_ID] = {"section_pkey", DIRECT_SECTION, {F_UUID_EQ}},
+	[DIRECT_SECTION_NAME_PRICE] = {"section_name_price", DIRECT_SECTION, {F_UUID_EQ}},
 	[DIRECT_SEAT_ID] = {"seat_pkey", DIRECT_SEAT, {F_UUID_EQ}},
-	[DIRECT_SEAT_POSITION] = {"seat_position", DIRECT_SEAT, {F_UUID_EQ}},
+	[DIRECT_SEAT_SECTION] = {"seat_section", DIRECT_SEAT, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_ID] = {"reservation_pkey", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_LIVE_SEAT] = {"reservation_live_seat", DIRECT_RESERVATION, {F_UUID_EQ}},
 	[DIRECT_RESERVATION_SEAT_FENCE] = {"reservation_seat_fence", DIRECT_RESERVATION, {F_UUID_EQ}},
@@ -236,7 +237,8 @@ table_judge(TableEntry *entry, DirectTable table)
 	relation = table_open(entry->oid, AccessShareLock);
 	generation = entry->generation;
 	plain = relation->rd_rel->relkind == RELKIND_RELATION && !relation->rd_rel->relhassubclass &&
-		!relation->rd_rel->relrowsecurity && relation->rd_rules == NULL &&
+		relation->rd_tableam == GetHeapamTableAmRoutine() && !relation->rd_rel->relrowsecurity &&
+		relation->rd_rules == NULL &&
 		RelationGetNumberOfAttributes(relation) >= table_names[table].columns;
 	constraints = RelationGetDescr(relation)->constr;
 	entry->readable = plain;
@@ -398,6 +400,16 @@ scan_open(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, int key_co
 }
 
 static void
+scan_position(DirectScan *scan, const pg_uuid_t *key, StrategyNumber strategy,
+			  RegProcedure compares)
+{
+	ScanKeyData scan_key;
+
+	ScanKeyInit(&scan_key, 1, strategy, compares, UUIDPGetDatum(key));
+	index_rescan(scan->scan, &scan_key, 1, NULL, 0);
+}
+
+static void
 scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot, const Datum *keys,
 		   int key_count, int equal_count)
 {
@@ -433,6 +445,18 @@ direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index, Snapshot sn
 }
 
 void
+direct_scan_open(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot)
+{
+	scan_open(ret_scan, index, snapshot, 1);
+}
+
+void
+direct_scan_at(DirectScan *scan, const pg_uuid_t *key)
+{
+	scan_position(scan, key, BTEqualStrategyNumber, F_UUID_EQ);
+}
+
+void
 direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 					   const pg_uuid_t *from)
 {
@@ -444,10 +468,7 @@ direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapsho
 void
 direct_scan_skip_to(DirectScan *scan, const pg_uuid_t *from)
 {
-	ScanKeyData key;
-
-	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_UUID_GE, UUIDPGetDatum(from));
-	index_rescan(scan->scan, &key, 1, NULL, 0);
+	scan_position(scan, from, BTGreaterEqualStrategyNumber, F_UUID_GE);
 }
 
 bool
@@ -525,15 +546,10 @@ direct_is_null(const DirectScan *scan, int column)
 bool
 direct_text_is(const DirectScan *scan, int column, const char *word)
 {
-	bool   isnull;
-	Datum  datum = direct_datum(scan, column, &isnull);
-	size_t bytes = strlen(word);
-	text  *found;
+	bool  isnull;
+	Datum datum = direct_datum(scan, column, &isnull);
 
-	if (isnull)
-		return false;
-	found = DatumGetTextPP(datum);
-	return VARSIZE_ANY_EXHDR(found) == bytes && memcmp(VARDATA_ANY(found), word, bytes) == 0;
+	return !isnull && value_is_text(datum, word);
 }
 
 bool

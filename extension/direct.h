@@ -53,8 +53,9 @@ typedef enum DirectIndex
 {
 	DIRECT_CONCERT_DATE_ID,
 	DIRECT_SECTION_ID,
+	DIRECT_SECTION_NAME_PRICE,
 	DIRECT_SEAT_ID,
-	DIRECT_SEAT_POSITION,
+	DIRECT_SEAT_SECTION,
 	DIRECT_RESERVATION_ID,
 	DIRECT_RESERVATION_LIVE_SEAT,
 	DIRECT_RESERVATION_SEAT_FENCE,
@@ -109,6 +110,11 @@ extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot 
 /* The same, but the last of the keys is where its column begins: an index that has an at_least. */
 extern void direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 										const Datum *keys, int key_count);
+
+/* Of an index whose first column is a uuid, the rows of one key after another: none before the first
+ * direct_scan_at(). */
+extern void direct_scan_open(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot);
+extern void direct_scan_at(DirectScan *scan, const pg_uuid_t *key);
 
 /* Rows from the first one on whose leading index column, a uuid, is at least this. */
 extern void direct_scan_begin_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,

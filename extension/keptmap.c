@@ -207,7 +207,7 @@ kept_reread(KeptMap *kept, const uint64 *reread, Snapshot snapshot)
 	for (int w = 0; room > 0 && w < kept->words; w++)
 		for (uint64 bits = reread[w]; bits != 0; bits &= bits - 1)
 			seats[count++] = w * KEPTMAP_WORD_BITS + pg_rightmost_one_pos64(bits);
-	if (!seatmap_refresh(&kept->map, seats, count, snapshot))
+	if (!seatmap_refresh(&kept->map, &kept->date_id, seats, count, snapshot))
 		return false;
 	for (int i = 0; i < count; i++)
 		kept_change(kept, seats[i], false);

@@ -47,21 +47,12 @@ typedef struct Reading
 	MapActs			 *acts;
 } Reading;
 
-static bool
-act_is(Datum action, const char *word)
-{
-	const text *given = DatumGetTextPP(action);
-	size_t		bytes = VARSIZE_ANY_EXHDR(given);
-
-	return bytes == strlen(word) && memcmp(VARDATA_ANY(given), word, bytes) == 0;
-}
-
 static MapActKind
 act_kind(Datum action)
 {
-	if (act_is(action, "reserved"))
+	if (value_is_text(action, "reserved"))
 		return MAP_RESERVED;
-	return act_is(action, "confirmed") ? MAP_CONFIRMED : MAP_OTHER;
+	return value_is_text(action, "confirmed") ? MAP_CONFIRMED : MAP_OTHER;
 }
 
 /* False when the map must be read anew for it; an act without seats is on the date as a whole. */
@@ -72,7 +63,7 @@ reading_add(Reading *reading, TimestampTz at, bool is_of_house, Datum action, Da
 	int				 count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	MapActs			*acts = reading->acts;
 
-	if (is_of_house && !act_is(action, "blocked") && !act_is(action, "unblocked"))
+	if (is_of_house && !value_is_text(action, "blocked") && !value_is_text(action, "unblocked"))
 		return false;
 	if (acts->count == MAP_CHANGES_MAX || count == 0 || ARR_HASNULL(array))
 		return false;

@@ -3,11 +3,11 @@
 #include "seatmap_loading.h"
 
 #include "common/hashfn.h"
+#include "lib/qunique.h"
 #include "store_direct.h"
 #include "utils/memutils.h"
 
 #define SEATS_FIRST 4096
-#define SECTIONS_FIRST 16
 #define DIGEST_FACTOR UINT64CONST(0x9e3779b97f4a7c15) /* odd, its bits without a pattern */
 
 /* PROBE is empty or " OFFSET 0", which has the reservation of every seat looked up by itself. */
@@ -21,13 +21,13 @@
 	" JOIN concert.section AS section ON section.id = s.section_id AND section.deleted_at IS NULL" \
 	" LEFT JOIN LATERAL (SELECT r.status, r.expires_at FROM concert.reservation AS r"              \
 	"  WHERE r.seat_id = s.id AND r.deleted_at IS NULL" PROBE ") AS live ON true"                  \
-	" WHERE s.deleted_at IS NULL AND"
+	" WHERE s.deleted_at IS NULL AND s.concert_date_id = $1"
 
-static SavedPlan read_seats =
-	PLAN(SELECT_SEATS("") " s.concert_date_id = $1 ORDER BY s.\"row\", s.col", UUIDOID);
+static SavedPlan read_seats = PLAN(SELECT_SEATS("") " ORDER BY s.\"row\", s.col", UUIDOID);
 
 /* A plan made while nothing was sold would else read all that is sold for a seat or two. */
-static SavedPlan read_some_seats = PLAN(SELECT_SEATS(" OFFSET 0") " s.id = ANY ($1)", UUIDARRAYOID);
+static SavedPlan read_some_seats =
+	PLAN(SELECT_SEATS(" OFFSET 0") " AND s.id = ANY ($2)", UUIDOID, UUIDARRAYOID);
 
 enum
 {
@@ -41,11 +41,12 @@ enum
 	COLUMN_ACCESSIBLE
 };
 
-static void map_order(SeatMap *map);
+static void loading_begin(Loading *ret_loading, const pg_uuid_t *date_id, Snapshot snapshot,
+						  SeatMap *map);
+static void loading_end(Loading *loading);
+static void map_index(SeatMap *map);
 static void map_digest(SeatMap *map);
-static bool refresh_by_statement(SeatMap *map, const int *seats, int count, Snapshot snapshot);
-static void seat_set_state(MapSeat *seat, int row);
-static void load_by_statement(Loading *loading);
+static void load_by_statement(Loading *loading, SavedPlan *plan, const NullableDatum *arguments);
 static int	loading_section(Loading *loading, const pg_uuid_t *id);
 static int	loading_add_section(Loading *loading, const pg_uuid_t *id);
 
@@ -67,38 +68,68 @@ static int	loading_add_section(Loading *loading, const pg_uuid_t *id);
 void
 seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *ret_map)
 {
-	Loading loading = {
-		.date_id = date_id,
-		.map = ret_map,
-		.snapshot = snapshot,
-		.is_direct = store_goes_direct(),
-	};
-	HASHCTL control = {.keysize = sizeof(pg_uuid_t),
-					   .entrysize = sizeof(SectionEntry),
-					   .hcxt = CurrentMemoryContext};
+	Loading loading;
 
-	*ret_map = (SeatMap){0};
-	loading.sections = hash_create("concert sections", SECTIONS_FIRST, &control,
-								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	loading_begin(&loading, date_id, snapshot, ret_map);
 	if (loading.is_direct)
 		seatmap_direct_seats(&loading);
 	else
-		load_by_statement(&loading);
-	hash_destroy(loading.sections);
-	map_order(ret_map);
+		load_by_statement(&loading, &read_seats, PLAN_ARGS(uuid_value(date_id)));
+	loading_end(&loading);
+	map_index(ret_map);
 	map_digest(ret_map);
 	if (loading.is_direct && ret_map->count > 0)
 		seatmap_direct_reservations(&loading);
 }
 
-/*
- * In grid order and in id order; a layout was mostly made in grid order, so that both are what
- * they are already.
- */
-static void
-map_order(SeatMap *map)
+bool
+seatmap_load_some(const pg_uuid_t *date_id, pg_uuid_t *seat_ids, int count, Snapshot snapshot,
+				  SeatMap *ret_map)
 {
-	seatmap_sort_by_grid(map->seats, map->count);
+	Loading loading;
+
+	qsort(seat_ids, count, sizeof(pg_uuid_t), uuid_compare);
+	count = qunique(seat_ids, count, sizeof(pg_uuid_t), uuid_compare);
+	loading_begin(&loading, date_id, snapshot, ret_map);
+	if (loading.is_direct && count > 0)
+		seatmap_direct_some(&loading, seat_ids, count);
+	else if (count > 0)
+		load_by_statement(&loading, &read_some_seats,
+						  PLAN_ARGS(uuid_value(date_id), uuid_array_value(seat_ids, count)));
+	loading_end(&loading);
+	return ret_map->count == count;
+}
+
+static void
+loading_begin(Loading *ret_loading, const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *map)
+{
+	HASHCTL control = {.keysize = sizeof(pg_uuid_t),
+					   .entrysize = sizeof(SectionEntry),
+					   .hcxt = CurrentMemoryContext};
+
+	*map = (SeatMap){0};
+	*ret_loading = (Loading){
+		.date_id = date_id,
+		.map = map,
+		.snapshot = snapshot,
+		.is_direct = store_goes_direct(),
+		.sections = hash_create("concert sections", SECTIONS_FIRST, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT),
+	};
+}
+
+/* A layout was mostly made in grid order: then sorting only looks. */
+static void
+loading_end(Loading *loading)
+{
+	hash_destroy(loading->sections);
+	seatmap_sort_by_grid(loading->map->seats, loading->map->count);
+}
+
+/* As mostly made too, in id order. */
+static void
+map_index(SeatMap *map)
+{
 	map->by_id = palloc_extended(sizeof(int) * (Size) Max(map->count, 1), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < map->count; i++)
 		map->by_id[i] = i;
@@ -147,51 +178,33 @@ seatmap_find(const SeatMap *map, const pg_uuid_t *id)
 }
 
 bool
-seatmap_refresh(SeatMap *map, const int *seats, int count, Snapshot snapshot)
+seatmap_refresh(SeatMap *map, const pg_uuid_t *date_id, const int *seats, int count,
+				Snapshot snapshot)
 {
-	if (!store_goes_direct())
-		return refresh_by_statement(map, seats, count, snapshot);
-	for (int i = 0; i < count; i++)
-		if (!seatmap_direct_refresh(&map->seats[seats[i]], snapshot))
-			return false;
-	return true;
-}
-
-static bool
-refresh_by_statement(SeatMap *map, const int *seats, int count, Snapshot snapshot)
-{
-	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * Max(count, 1));
-	int		   rows;
+	pg_uuid_t *ids = palloc_extended(sizeof(pg_uuid_t) * (Size) Max(count, 1), MCXT_ALLOC_HUGE);
+	SeatMap	   some;
 
 	for (int i = 0; i < count; i++)
 		ids[i] = map->seats[seats[i]].id;
-	rows = count == 0
-		? 0
-		: plan_read_at(&read_some_seats, PLAN_ARGS(uuid_array_value(ids, count)), snapshot);
-	for (int row = 0; row < rows; row++)
+	if (!seatmap_load_some(date_id, ids, count, snapshot, &some))
+		return false;
+	for (int i = 0; i < count; i++)
 	{
-		pg_uuid_t id = plan_uuid(row, COLUMN_ID);
+		MapSeat *seat = seatmap_find(map, &some.seats[i].id);
 
-		seat_set_state(seatmap_find(map, &id), row);
+		seat->blocked_until = some.seats[i].blocked_until;
+		seat->is_confirmed = some.seats[i].is_confirmed;
+		seat->expires_at = some.seats[i].expires_at;
 	}
-	return rows == count;
+	return true;
 }
 
-/* From a row of either statement. */
+/* Of either statement. */
 static void
-seat_set_state(MapSeat *seat, int row)
-{
-	seat->blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL);
-	seat->is_confirmed = plan_bool(row, COLUMN_CONFIRMED);
-	seat->expires_at = plan_time(row, COLUMN_EXPIRES);
-}
-
-static void
-load_by_statement(Loading *loading)
+load_by_statement(Loading *loading, SavedPlan *plan, const NullableDatum *arguments)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			  rows =
-		plan_read_at(&read_seats, PLAN_ARGS(uuid_value(loading->date_id)), loading->snapshot);
+	int			  rows = plan_read_at(plan, arguments, loading->snapshot);
 
 	MemoryContextSwitchTo(context);
 	for (int row = 0; row < rows; row++)
@@ -203,7 +216,9 @@ load_by_statement(Loading *loading)
 		seat->row = plan_int32(row, COLUMN_ROW);
 		seat->col = plan_int32(row, COLUMN_COL);
 		seat->is_accessible = plan_bool(row, COLUMN_ACCESSIBLE);
-		seat_set_state(seat, row);
+		seat->blocked_until = plan_time(row, COLUMN_BLOCKED_UNTIL);
+		seat->is_confirmed = plan_bool(row, COLUMN_CONFIRMED);
+		seat->expires_at = plan_time(row, COLUMN_EXPIRES);
 	}
 }
 
@@ -236,6 +251,14 @@ loading_add(Loading *loading, const pg_uuid_t *section_id)
 	return seat;
 }
 
+void
+loading_expect_section(Loading *loading, const pg_uuid_t *id)
+{
+	SectionEntry *entry = hash_search(loading->sections, id, HASH_ENTER, NULL);
+
+	entry->index = SECTION_UNMET;
+}
+
 /* The index of a section in the map, where it is added when it is met for the first time. */
 static int
 loading_section(Loading *loading, const pg_uuid_t *id)
@@ -246,6 +269,8 @@ loading_section(Loading *loading, const pg_uuid_t *id)
 	if (entry == NULL || uuid_compare(&entry->id, id) != 0)
 		entry = hash_search(loading->sections, id, HASH_ENTER, &found);
 	if (!found)
+		entry->index = loading->is_direct ? SECTION_DELETED : SECTION_UNMET;
+	if (entry->index == SECTION_UNMET)
 		entry->index = loading_add_section(loading, id);
 	loading->last_section = entry;
 	return entry->index;
@@ -256,8 +281,6 @@ loading_add_section(Loading *loading, const pg_uuid_t *id)
 {
 	SeatMap *map = loading->map;
 
-	if (loading->is_direct && !seatmap_direct_section_lives(id, loading->snapshot))
-		return SECTION_DELETED;
 	if (map->section_count == loading->sections_room)
 	{
 		loading->sections_room = Max(loading->sections_room * 2, SECTIONS_FIRST);

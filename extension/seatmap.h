@@ -53,10 +53,18 @@ extern void seatmap_load(const pg_uuid_t *date_id, Snapshot snapshot, SeatMap *r
 extern MapSeat *seatmap_find(const SeatMap *map, const pg_uuid_t *id);
 
 /*
+ * The same of some seats alone, in grid order and each once, without by_id and layout; the ids get
+ * sorted. False when one of them is not in the layout.
+ */
+extern bool seatmap_load_some(const pg_uuid_t *date_id, pg_uuid_t *seat_ids, int count,
+							  Snapshot snapshot, SeatMap *ret_map);
+
+/*
  * Reads some seats of the map, given by their places, again. False when one is no longer in the
  * layout: then the map must be loaded again.
  */
-extern bool seatmap_refresh(SeatMap *map, const int *seats, int count, Snapshot snapshot);
+extern bool seatmap_refresh(SeatMap *map, const pg_uuid_t *date_id, const int *seats, int count,
+							Snapshot snapshot);
 
 /* A pending whose time is over, and a block that has ended, leave the seat free. */
 static inline SeatState

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * The direct way of seatmap.h. Seats are read from the pages on which those of the date lie. Their
- * live reservations are not looked up one by one: the index of live reservations is walked along
- * the seats' ids, which were mostly made together and lie together, and where other dates' lie
- * between, it is skipped to the next of ours.
+ * The direct way of seatmap.h. The seats of a whole map are read from the pages on which those of
+ * the date lie. Their live reservations are not looked up one by one: the index of live reservations
+ * is walked along the seats' ids, which were mostly made together and lie together, and where other
+ * dates' lie between, it is skipped to the next of ours.
  *
  * A live reservation is pending or confirmed. So where a page is all visible (the visibility map)
  * and the index of pendings has none on it, an entry alone tells that its seat is sold. The other
@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/visibilitymap.h"
+#include "miscadmin.h"
 #include "pages.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
@@ -27,21 +28,26 @@ StaticAssertDecl(MaxHeapTuplesPerPage < PLACE_DIGITS, "an offset does not fit PL
 /* Columns of the tables, as their install pieces have them. */
 enum
 {
-	MAP_SECTION_DELETED = 8
+	MAP_SECTION_ID = 1
 };
 
 enum
 {
-	MAP_SEAT_ID = 1,
-	MAP_SEAT_DATE,
-	MAP_SEAT_SECTION,
-	MAP_SEAT_ROW,
-	MAP_SEAT_COL,
 	MAP_SEAT_BLOCKED_REASON = 7,
 	MAP_SEAT_BLOCKED_UNTIL,
 	MAP_SEAT_DELETED = 10,
 	MAP_SEAT_ACCESSIBLE
 };
+
+/* What the row of a seat begins with: columns of a fixed width, none of which may be NULL. */
+typedef struct SeatHead
+{
+	pg_uuid_t id;
+	pg_uuid_t date_id;
+	pg_uuid_t section_id;
+	int32	  row;
+	int32	  col;
+} SeatHead;
 
 enum
 {
@@ -54,7 +60,6 @@ typedef struct LiveEntry
 {
 	uint64 place; /* the block, then PLACE_BITS of the offset */
 	int	   seat;
-	bool   is_visible; /* to everybody */
 } LiveEntry;
 
 static uint64
@@ -70,125 +75,161 @@ place_block(uint64 place)
 	return (BlockNumber) (place >> PLACE_BITS);
 }
 
-static LiveEntry *entries_find(DirectScan *scan, const SeatMap *map, int *ret_count);
+static Bitmapset *pending_pages(Snapshot snapshot);
+static LiveEntry *entries_find(DirectScan *scan, const SeatMap *map, const Bitmapset *pendings,
+							   int *ret_count);
 static LiveEntry *entries_sort(LiveEntry *entries, int count);
-static int		  entries_take_sold(const Loading *loading, LiveEntry *entries, int count);
 static int		  entries_pages(const LiveEntry *entries, int count, BlockNumber *ret_blocks);
 static void		  entries_fetch(const Loading *loading, DirectScan *scan, const LiveEntry *entries,
 								int count);
 static void		  entries_read_pages(const Loading *loading, DirectScan *scan, LiveEntry *entries,
 									 int count, const BlockNumber *blocks, int page_count);
 
-/* A column of the current row, which has been read so far (slot_getsomeattrs()). */
-static inline Datum
-row_datum(const TupleTableSlot *row, int column)
-{
-	return row->tts_values[column - 1];
-}
-
-static inline bool
-row_is_null(const TupleTableSlot *row, int column)
-{
-	return row->tts_isnull[column - 1];
-}
-
 static TimestampTz
-row_blocked_until(const TupleTableSlot *row)
+row_blocked_until(HeapTuple row, TupleDesc columns)
 {
-	if (row_is_null(row, MAP_SEAT_BLOCKED_REASON))
+	bool  isnull;
+	Datum until;
+
+	if (heap_attisnull(row, MAP_SEAT_BLOCKED_REASON, columns))
 		return DT_NOBEGIN;
-	return row_is_null(row, MAP_SEAT_BLOCKED_UNTIL)
-		? DT_NOEND
-		: DatumGetTimestampTz(row_datum(row, MAP_SEAT_BLOCKED_UNTIL));
+	until = heap_getattr(row, MAP_SEAT_BLOCKED_UNTIL, columns, &isnull);
+	return isnull ? DT_NOEND : DatumGetTimestampTz(until);
 }
 
-/* From its live reservation; the last column first, so that the row is taken apart once. */
+/* Its column is the last one, and its byte the row's last, unless the row is older than both. */
+static bool
+row_is_accessible(HeapTuple row, TupleDesc columns)
+{
+	bool isnull;
+
+	if (HeapTupleHeaderGetNatts(row->t_data) == MAP_SEAT_ACCESSIBLE)
+		return ((const char *) row->t_data)[row->t_len - 1];
+	return DatumGetBool(heap_getattr(row, MAP_SEAT_ACCESSIBLE, columns, &isnull));
+}
+
+/* From its live reservation; when one that is confirmed would have expired is of no interest. */
 static void
-seat_set_reservation(MapSeat *seat, const DirectScan *scan)
+seat_set_reservation(MapSeat *seat, HeapTuple row, TupleDesc columns)
 {
-	seat->expires_at = direct_int64(scan, MAP_RESERVATION_EXPIRES);
-	seat->is_confirmed = direct_text_is(scan, MAP_RESERVATION_STATUS, "confirmed");
+	bool isnull;
+
+	seat->is_confirmed =
+		value_is_text(heap_getattr(row, MAP_RESERVATION_STATUS, columns, &isnull), "confirmed");
+	if (!seat->is_confirmed)
+		seat->expires_at =
+			DatumGetTimestampTz(heap_getattr(row, MAP_RESERVATION_EXPIRES, columns, &isnull));
 }
 
-bool
-seatmap_direct_section_lives(const pg_uuid_t *id, Snapshot snapshot)
+/* The current row of a scan, which stays as long as that. */
+static HeapTuple
+scan_row(const DirectScan *scan)
 {
-	DirectScan scan;
-	Datum	   key = UUIDPGetDatum(id);
-	bool	   lives;
-
-	direct_scan_begin(&scan, DIRECT_SECTION_ID, snapshot, &key, 1);
-	lives =
-		direct_scan_next(&scan, ForwardScanDirection) && direct_is_null(&scan, MAP_SECTION_DELETED);
-	direct_scan_end(&scan);
-	return lives;
+	return ExecFetchSlotHeapTuple(scan->slot, false, NULL);
 }
 
-bool
-seatmap_direct_refresh(MapSeat *seat, Snapshot snapshot)
+/*
+ * NULL when it is another date's, or does not live. The row is not taken apart but where the seat is
+ * blocked: that would cost more than all the rest.
+ */
+static MapSeat *
+load_seat(Loading *loading, HeapTuple row, TupleDesc columns)
 {
-	DirectScan scan;
-	Datum	   key = UUIDPGetDatum(&seat->id);
-	bool	   lives;
+	const SeatHead *head = (const SeatHead *) GETSTRUCT(row);
+	MapSeat		   *seat;
 
-	direct_scan_begin(&scan, DIRECT_SEAT_ID, snapshot, &key, 1);
-	lives =
-		direct_scan_next(&scan, ForwardScanDirection) && direct_is_null(&scan, MAP_SEAT_DELETED);
-	if (lives)
-		seat->blocked_until = row_blocked_until(scan.slot);
-	direct_scan_end(&scan);
-	if (!lives)
-		return false;
-	seat->is_confirmed = false;
-	seat->expires_at = DT_NOBEGIN;
-	direct_scan_begin(&scan, DIRECT_RESERVATION_LIVE_SEAT, snapshot, &key, 1);
-	if (direct_scan_next(&scan, ForwardScanDirection))
-		seat_set_reservation(seat, &scan);
-	direct_scan_end(&scan);
-	return true;
-}
-
-/* Unless it is another date's, or does not live. */
-static void
-load_seat(Loading *loading, TupleTableSlot *row)
-{
-	MapSeat *seat;
-
-	slot_getsomeattrs(row, MAP_SEAT_ACCESSIBLE);
-	if (!row_is_null(row, MAP_SEAT_DELETED) ||
-		uuid_compare(DatumGetUUIDP(row_datum(row, MAP_SEAT_DATE)), loading->date_id) != 0)
-		return;
-	seat = loading_add(loading, DatumGetUUIDP(row_datum(row, MAP_SEAT_SECTION)));
+	if (uuid_compare(&head->date_id, loading->date_id) != 0 ||
+		!heap_attisnull(row, MAP_SEAT_DELETED, columns))
+		return NULL;
+	seat = loading_add(loading, &head->section_id);
 	if (seat == NULL)
-		return;
-	seat->id = *DatumGetUUIDP(row_datum(row, MAP_SEAT_ID));
-	seat->row = DatumGetInt32(row_datum(row, MAP_SEAT_ROW));
-	seat->col = DatumGetInt32(row_datum(row, MAP_SEAT_COL));
-	seat->is_accessible = DatumGetBool(row_datum(row, MAP_SEAT_ACCESSIBLE));
-	seat->blocked_until = row_blocked_until(row);
+		return NULL;
+	seat->id = head->id;
+	seat->row = head->row;
+	seat->col = head->col;
+	seat->is_accessible = row_is_accessible(row, columns);
+	seat->blocked_until = row_blocked_until(row, columns);
+	return seat;
 }
 
-/* As they lie in the table, which is mostly the order of the grid. */
+/* The live sections of the date. */
+static pg_uuid_t *
+load_sections(Loading *loading, int *ret_count)
+{
+	int		   room = SECTIONS_FIRST;
+	pg_uuid_t *ids = palloc(sizeof(pg_uuid_t) * room);
+	Datum	   key = UUIDPGetDatum(loading->date_id);
+	DirectScan scan;
+
+	*ret_count = 0;
+	direct_scan_begin(&scan, DIRECT_SECTION_NAME_PRICE, loading->snapshot, &key, 1);
+	while (direct_scan_next(&scan, ForwardScanDirection))
+	{
+		if (*ret_count == room)
+			ids = repalloc(ids, sizeof(pg_uuid_t) * (room *= 2));
+		ids[*ret_count] = direct_uuid(&scan, MAP_SECTION_ID);
+		loading_expect_section(loading, &ids[(*ret_count)++]);
+	}
+	direct_scan_end(&scan);
+	return ids;
+}
+
+/*
+ * As they lie in the table, which is mostly the order of the grid. Their pages are found by
+ * section: that index has one entry for many seats.
+ */
 void
 seatmap_direct_seats(Loading *loading)
 {
 	Snapshot	 snapshot = loading->snapshot;
-	Datum		 key = UUIDPGetDatum(loading->date_id);
+	int			 section_count;
+	pg_uuid_t	*sections = load_sections(loading, &section_count);
 	DirectScan	 scan;
 	Pages		 pages;
+	HeapTuple	 row;
 	BlockNumber *blocks;
 	int			 count;
 	int64		 rows_max;
 
-	direct_scan_begin(&scan, DIRECT_SEAT_POSITION, snapshot, &key, 1);
-	blocks = pages_of_scan(&scan, &count, &rows_max);
+	direct_scan_open(&scan, DIRECT_SEAT_SECTION, snapshot);
+	blocks = pages_of_keys(&scan, sections, section_count, &count, &rows_max);
 	loading_expect(loading, rows_max);
-	pages_begin(&pages, &scan, snapshot, blocks, count);
-	while (pages_next(&pages))
-		load_seat(loading, scan.slot);
+	pages_begin(&pages, scan.table, snapshot, blocks, count);
+	while ((row = pages_next(&pages)) != NULL)
+		(void) load_seat(loading, row, RelationGetDescr(scan.table));
 	pages_end(&pages);
 	direct_scan_end(&scan);
 	pfree(blocks);
+	pfree(sections);
+}
+
+void
+seatmap_direct_some(Loading *loading, const pg_uuid_t *seat_ids, int count)
+{
+	int		   section_count;
+	DirectScan seats;
+	DirectScan lives;
+
+	pfree(load_sections(loading, &section_count));
+	loading_expect(loading, count);
+	direct_scan_open(&seats, DIRECT_SEAT_ID, loading->snapshot);
+	direct_scan_open(&lives, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot);
+	for (int i = 0; i < count; i++)
+	{
+		MapSeat *seat = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		direct_scan_at(&seats, &seat_ids[i]);
+		if (direct_scan_next(&seats, ForwardScanDirection))
+			seat = load_seat(loading, scan_row(&seats), RelationGetDescr(seats.table));
+		if (seat == NULL)
+			continue;
+		direct_scan_at(&lives, &seat_ids[i]);
+		if (direct_scan_next(&lives, ForwardScanDirection))
+			seat_set_reservation(seat, scan_row(&lives), RelationGetDescr(lives.table));
+	}
+	direct_scan_end(&seats);
+	direct_scan_end(&lives);
 }
 
 /* The entries tell whose rows there are, and where. */
@@ -196,6 +237,7 @@ void
 seatmap_direct_reservations(const Loading *loading)
 {
 	const SeatMap *map = loading->map;
+	Bitmapset	  *pendings = pending_pages(loading->snapshot);
 	DirectScan	   scan;
 	int			   count;
 	int			   pages;
@@ -205,9 +247,8 @@ seatmap_direct_reservations(const Loading *loading)
 	direct_scan_begin_from(&scan, DIRECT_RESERVATION_LIVE_SEAT, loading->snapshot,
 						   &map->seats[map->by_id[0]].id);
 	PredicateLockRelation(scan.table, loading->snapshot); /* also for rows that are not read */
-	entries = entries_find(&scan, map, &count);
+	entries = entries_find(&scan, map, pendings, &count);
 	entries = entries_sort(entries, count);
-	count = entries_take_sold(loading, entries, count);
 	blocks = palloc_extended(sizeof(BlockNumber) * (Size) Max(count, 1), MCXT_ALLOC_HUGE);
 	pages = entries_pages(entries, count, blocks);
 	if (count >= (int64) pages * ROWS_OF_PAGE_MIN)
@@ -215,8 +256,28 @@ seatmap_direct_reservations(const Loading *loading)
 	else
 		entries_fetch(loading, &scan, entries, count);
 	direct_scan_end(&scan);
+	bms_free(pendings);
 	pfree(blocks);
 	pfree(entries);
+}
+
+/* Looked up before any live reservation: no pending that the snapshot shows is missing. */
+static Bitmapset *
+pending_pages(Snapshot snapshot)
+{
+	Bitmapset	*pages = NULL;
+	DirectScan	 scan;
+	BlockNumber *blocks;
+	int			 count;
+	int64		 rows_max;
+
+	direct_scan_begin(&scan, DIRECT_RESERVATION_PENDING_EXPIRY, snapshot, NULL, 0);
+	blocks = pages_of_scan(&scan, &count, &rows_max);
+	direct_scan_end(&scan);
+	while (count > 0)
+		pages = bms_add_member(pages, blocks[--count]);
+	pfree(blocks);
+	return pages;
 }
 
 /*
@@ -225,7 +286,7 @@ seatmap_direct_reservations(const Loading *loading)
  * scan does: until then VACUUM cannot have taken a dead one away and marked its page.
  */
 static LiveEntry *
-entries_find(DirectScan *scan, const SeatMap *map, int *ret_count)
+entries_find(DirectScan *scan, const SeatMap *map, const Bitmapset *pendings, int *ret_count)
 {
 	int				room = map->count;
 	LiveEntry	   *entries = palloc_extended(sizeof(LiveEntry) * (Size) room, MCXT_ALLOC_HUGE);
@@ -254,15 +315,17 @@ entries_find(DirectScan *scan, const SeatMap *map, int *ret_count)
 			}
 			continue;
 		}
+		strangers = 0;
+		if (VM_ALL_VISIBLE(scan->table, ItemPointerGetBlockNumber(&place), &visibility) &&
+			!bms_is_member(ItemPointerGetBlockNumber(&place), pendings))
+		{
+			map->seats[map->by_id[next]].is_confirmed = true;
+			continue;
+		}
 		if (*ret_count == room)
 			entries = repalloc_huge(entries, sizeof(LiveEntry) * (Size) (room *= 2));
-		entries[(*ret_count)++] = (LiveEntry){
-			.place = place_number(&place),
-			.seat = map->by_id[next],
-			.is_visible =
-				VM_ALL_VISIBLE(scan->table, ItemPointerGetBlockNumber(&place), &visibility),
-		};
-		strangers = 0;
+		entries[(*ret_count)++] =
+			(LiveEntry){.place = place_number(&place), .seat = map->by_id[next]};
 	}
 	if (BufferIsValid(visibility))
 		ReleaseBuffer(visibility);
@@ -299,39 +362,6 @@ entries_sort(LiveEntry *entries, int count)
 	return entries;
 }
 
-/*
- * Those whose entry alone tells that their seat is sold are done with; returns how many are left.
- * What was visible to everybody when its entry was met cannot go while the snapshot is held, nor
- * its entry among the pendings.
- */
-static int
-entries_take_sold(const Loading *loading, LiveEntry *entries, int count)
-{
-	DirectScan	 scan;
-	BlockNumber *blocks; /* of pendings, ascending as the entries are */
-	int			 block_count;
-	int			 block = 0;
-	int			 left = 0;
-	int64		 rows_max;
-
-	direct_scan_begin(&scan, DIRECT_RESERVATION_PENDING_EXPIRY, loading->snapshot, NULL, 0);
-	blocks = pages_of_scan(&scan, &block_count, &rows_max);
-	direct_scan_end(&scan);
-	for (int i = 0; i < count; i++)
-	{
-		BlockNumber of_entry = place_block(entries[i].place);
-
-		while (block < block_count && blocks[block] < of_entry)
-			block++;
-		if (entries[i].is_visible && (block == block_count || blocks[block] != of_entry))
-			loading->map->seats[entries[i].seat].is_confirmed = true;
-		else
-			entries[left++] = entries[i];
-	}
-	pfree(blocks);
-	return left;
-}
-
 /* The pages of the entries, which are in the order of their places. */
 static int
 entries_pages(const LiveEntry *entries, int count, BlockNumber *ret_blocks)
@@ -353,7 +383,8 @@ entries_fetch(const Loading *loading, DirectScan *scan, const LiveEntry *entries
 
 		ItemPointerSet(&place, place_block(entries[i].place), entries[i].place % PLACE_DIGITS);
 		if (direct_scan_fetch(scan, &place))
-			seat_set_reservation(&loading->map->seats[entries[i].seat], scan);
+			seat_set_reservation(&loading->map->seats[entries[i].seat], scan_row(scan),
+								 RelationGetDescr(scan->table));
 	}
 }
 
@@ -365,19 +396,21 @@ static void
 entries_read_pages(const Loading *loading, DirectScan *scan, LiveEntry *entries, int count,
 				   const BlockNumber *blocks, int page_count)
 {
-	int	  next = 0;
-	int	  missed = 0;
-	Pages pages;
+	int		  next = 0;
+	int		  missed = 0;
+	Pages	  pages;
+	HeapTuple row;
 
-	pages_begin(&pages, scan, loading->snapshot, blocks, page_count);
-	while (pages_next(&pages))
+	pages_begin(&pages, scan->table, loading->snapshot, blocks, page_count);
+	while ((row = pages_next(&pages)) != NULL)
 	{
-		uint64 place = place_number(&scan->slot->tts_tid);
+		uint64 place = place_number(&row->t_self);
 
 		while (next < count && entries[next].place < place)
 			entries[missed++] = entries[next++];
 		if (next < count && entries[next].place == place)
-			seat_set_reservation(&loading->map->seats[entries[next++].seat], scan);
+			seat_set_reservation(&loading->map->seats[entries[next++].seat], row,
+								 RelationGetDescr(scan->table));
 	}
 	while (next < count)
 		entries[missed++] = entries[next++];

@@ -7,9 +7,11 @@
 
 #include "utils/hsearch.h"
 
+#define SECTIONS_FIRST 16
 #define SECTION_DELETED (-1)
+#define SECTION_UNMET (-2) /* it lives; no seat of it has come yet */
 
-/* Where a section is in SeatMap.sections, or SECTION_DELETED. */
+/* Where a section is in SeatMap.sections, or one of these. */
 typedef struct SectionEntry
 {
 	pg_uuid_t id;
@@ -21,12 +23,15 @@ typedef struct Loading
 	const pg_uuid_t *date_id;
 	SeatMap			*map;
 	Snapshot		 snapshot;
-	bool			 is_direct; /* the statement finds live sections only */
+	bool			 is_direct; /* live sections are expected; the statement finds no others */
 	HTAB			*sections;
 	SectionEntry	*last_section; /* neighbours are mostly of the same section */
 	int64			 seats_room;
 	int				 sections_room;
 } Loading;
+
+/* The direct way: a section of the date that lives. All others are taken for deleted. */
+extern void loading_expect_section(Loading *loading, const pg_uuid_t *id);
 
 /* Room for so many seats, if there is none yet. */
 extern void loading_expect(Loading *loading, int64 seats);
@@ -37,10 +42,12 @@ extern void loading_expect(Loading *loading, int64 seats);
  */
 extern MapSeat *loading_add(Loading *loading, const pg_uuid_t *section_id);
 
-/* The direct way: the seats; their reservations, once these are in order; and one seat again. */
+/*
+ * The direct way: the seats, and their reservations once these are in order; or those seats alone
+ * that have these ids, with their reservations.
+ */
 extern void seatmap_direct_seats(Loading *loading);
 extern void seatmap_direct_reservations(const Loading *loading);
-extern bool seatmap_direct_refresh(MapSeat *seat, Snapshot snapshot);
-extern bool seatmap_direct_section_lives(const pg_uuid_t *id, Snapshot snapshot);
+extern void seatmap_direct_some(Loading *loading, const pg_uuid_t *seat_ids, int count);
 
 #endif /* CONCERT_SEATMAP_LOADING_H */

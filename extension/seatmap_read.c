@@ -25,19 +25,13 @@
 PG_FUNCTION_INFO_V1(concert_seat_map_packed);
 PG_FUNCTION_INFO_V1(concert_seat_map_changes);
 
-/* The seats named, and those whose pending or block ended in the time from $3 to $4. */
-static SavedPlan find_changes = PLAN(
-	"SELECT s.seat_id, s.\"row\", s.col, s.state, section.id IS NULL"
-	" FROM (SELECT unnest($2) AS seat_id"
-	"  UNION SELECT r.seat_id FROM concert.reservation AS r WHERE r.concert_date_id = $1"
-	"  AND r.status = 'pending' AND r.expires_at > $3 AND r.expires_at <= $4"
-	"  UNION SELECT b.id FROM concert.seat AS b WHERE b.concert_date_id = $1"
-	"  AND b.blocked_until > $3 AND b.blocked_until <= $4) AS changed"
-	" LEFT JOIN concert.seat_state AS s ON s.seat_id = changed.seat_id AND s.concert_date_id = $1"
-	" LEFT JOIN concert.section AS section"
-	"  ON section.id = s.section_id AND section.deleted_at IS NULL"
-	" ORDER BY s.\"row\", s.col LIMIT $5",
-	UUIDOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID);
+/* The seats of $1 whose pending or block ended in the time from $2 to $3. */
+static SavedPlan find_lapsed =
+	PLAN("SELECT r.seat_id FROM concert.reservation AS r WHERE r.concert_date_id = $1"
+		 " AND r.status = 'pending' AND r.expires_at > $2 AND r.expires_at <= $3"
+		 " UNION ALL SELECT b.id FROM concert.seat AS b WHERE b.concert_date_id = $1"
+		 " AND b.blocked_until > $2 AND b.blocked_until <= $3 LIMIT $4",
+		 UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID);
 
 static const char *const state_names[] = {[SEAT_FREE] = "free",
 										  [SEAT_PENDING] = "pending",
@@ -50,9 +44,9 @@ static bool			 changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersio
 								  TimestampTz now);
 static bool changes_of_map(Json *out, const KeptMap *kept, const pg_uuid_t *seat_ids, int count,
 						   TimestampTz since, TimestampTz now);
-static bool changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids,
-								 int count, TimestampTz since, TimestampTz now);
-static void change_add(Json *out, const pg_uuid_t *seat_id, int row, int col, const char *state);
+static bool changes_read(Json *out, const pg_uuid_t *date_id, pg_uuid_t *seat_ids, int count,
+						 TimestampTz since, TimestampTz now);
+static void change_add(Json *out, const MapSeat *seat, TimestampTz now);
 
 Datum
 concert_seat_map_packed(PG_FUNCTION_ARGS)
@@ -158,7 +152,7 @@ changes_tell(Json *out, const pg_uuid_t *date_id, const MapVersion *since, Times
 	json_begin_array(out);
 	kept = keptmap_read_kept(date_id, GetActiveSnapshot());
 	is_told = kept != NULL ? changes_of_map(out, kept, seat_ids, count, since->at, now)
-						   : changes_by_statement(out, date_id, seat_ids, count, since->at, now);
+						   : changes_read(out, date_id, seat_ids, count, since->at, now);
 	json_end_array(out);
 	return is_told;
 }
@@ -200,42 +194,42 @@ changes_of_map(Json *out, const KeptMap *kept, const pg_uuid_t *seat_ids, int co
 				continue;
 			if (told++ == MAP_CHANGES_MAX)
 				return false;
-			change_add(out, &seat->id, seat->row, seat->col, state_names[seatmap_state(seat, now)]);
+			change_add(out, seat, now);
 		}
 	return true;
 }
 
+/* Only those seats are read. */
 static bool
-changes_by_statement(Json *out, const pg_uuid_t *date_id, const pg_uuid_t *seat_ids, int count,
-					 TimestampTz since, TimestampTz now)
+changes_read(Json *out, const pg_uuid_t *date_id, pg_uuid_t *seat_ids, int count, TimestampTz since,
+			 TimestampTz now)
 {
-	int rows = plan_read_at(&find_changes,
-							PLAN_ARGS(uuid_value(date_id), uuid_array_value(seat_ids, count),
-									  value(TimestampTzGetDatum(Min(since, now))),
-									  value(TimestampTzGetDatum(Max(since, now))),
-									  value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
-							GetActiveSnapshot());
+	int lapsed =
+		plan_read_at(&find_lapsed,
+					 PLAN_ARGS(uuid_value(date_id), value(TimestampTzGetDatum(Min(since, now))),
+							   value(TimestampTzGetDatum(Max(since, now))),
+							   value(Int32GetDatum(MAP_CHANGES_MAX + 1))),
+					 GetActiveSnapshot());
+	SeatMap changed;
 
-	if (rows > MAP_CHANGES_MAX)
+	seat_ids = repalloc_huge(seat_ids, sizeof(pg_uuid_t) * (Size) (count + lapsed + 1));
+	for (int row = 0; row < lapsed; row++)
+		seat_ids[count++] = plan_uuid(row, 0);
+	if (!seatmap_load_some(date_id, seat_ids, count, GetActiveSnapshot(), &changed) ||
+		changed.count > MAP_CHANGES_MAX)
 		return false;
-	for (int row = 0; row < rows; row++)
-	{
-		pg_uuid_t seat_id = plan_uuid(row, 0);
-
-		if (plan_bool(row, 4))
-			return false;
-		change_add(out, &seat_id, plan_int32(row, 1), plan_int32(row, 2), plan_text(row, 3));
-	}
+	for (int i = 0; i < changed.count; i++)
+		change_add(out, &changed.seats[i], now);
 	return true;
 }
 
 static void
-change_add(Json *out, const pg_uuid_t *seat_id, int row, int col, const char *state)
+change_add(Json *out, const MapSeat *seat, TimestampTz now)
 {
 	json_begin_object(out);
-	json_add_uuid(out, "seat_id", seat_id);
-	json_add_int64(out, "row", row);
-	json_add_int64(out, "col", col);
-	json_add_text(out, "state", state);
+	json_add_uuid(out, "seat_id", &seat->id);
+	json_add_int64(out, "row", seat->row);
+	json_add_int64(out, "col", seat->col);
+	json_add_text(out, "state", state_names[seatmap_state(seat, now)]);
 	json_end_object(out);
 }
