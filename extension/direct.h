@@ -89,6 +89,12 @@ extern Oid direct_table_oid(DirectTable table);
 extern bool direct_is_readable(DirectTable table);
 
 /*
+ * Whether the table may be inserted into, or updated, directly; what was made for that is good as long
+ * as the generation stays the same.
+ */
+extern bool direct_is_writable(DirectTable table, bool updates, uint64 *ret_generation);
+
+/*
  * What a backend keeps of a table's rows is good as long as this number stays the same. It changes
  * with the table's definition and, where the trigger forget_kept() stands on the table, with every
  * statement that changes its rows: the news comes with the commit, before whoever committed can
