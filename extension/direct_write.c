@@ -172,16 +172,17 @@ inserter_open(Inserter *inserter, Relation table)
 	}
 }
 
+/* An index AM cleans up what it cached before the memory of that is gone. */
 static void
 inserter_close(Inserter *inserter)
 {
-	ResetPerTupleExprContext(inserter->estate);
-	ExecClearTuple(inserter->slot);
 	for (int i = 0; i < inserter->index_count; i++)
 	{
 		compat_index_insert_cleanup(inserter->result, i);
 		index_close(inserter->result->ri_IndexRelationDescs[i], RowExclusiveLock);
 	}
+	ResetPerTupleExprContext(inserter->estate);
+	ExecClearTuple(inserter->slot);
 }
 
 static void
