@@ -33,7 +33,9 @@ COMMENT ON FUNCTION concert.uuid7() IS 'a new time-ordered UUID (version 7)';
 
 -- Triggers that keep what must never go: refuse_delete() stands on tables whose rows are never
 -- removed (TK005), refuse_change() on history (TK006); the latter lets through exactly the cascade
--- of a changed account id. A trigger's argument is the error's hint.
+-- of a changed account id, to the account's own rows. Both let through what purge(), the functions
+-- that rotate a ring and those that change a payment do to their table, but not what a trigger does
+-- meanwhile. A trigger's argument is the error's hint.
 CREATE FUNCTION concert.refuse_delete() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'concert_refuse_delete';

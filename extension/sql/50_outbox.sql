@@ -90,13 +90,6 @@ SELECT pg_catalog.pg_extension_config_dump('concert.outbox_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.outbox_state', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.outbox_skipped', '');
 
--- refuse_truncate() is the trigger that keeps TRUNCATE (TK006) to outbox_rotate() and outbox_reset().
-CREATE FUNCTION concert.refuse_truncate() RETURNS trigger
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'concert_outbox_refuse_truncate';
-COMMENT ON FUNCTION concert.refuse_truncate() IS 'trigger: TRUNCATE raises TK006 outside outbox_rotate() and outbox_reset()';
-REVOKE ALL ON FUNCTION concert.refuse_truncate() FROM PUBLIC;
-
 DO $$
 DECLARE
     ring_table text;
@@ -104,11 +97,9 @@ BEGIN
     FOREACH ring_table IN ARRAY ARRAY['outbox_event_0', 'outbox_event_1', 'outbox_event_2', 'outbox_event_3',
                                       'outbox_cursor_0', 'outbox_cursor_1']
     LOOP
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON concert.%I'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change(%L)', ring_table,
             'Use concert.outbox_rotate(): it empties what is acked.');
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON concert.%I'
-            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_truncate()', ring_table);
     END LOOP;
 END
 $$;

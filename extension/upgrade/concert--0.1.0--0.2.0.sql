@@ -1068,10 +1068,10 @@ GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_ad
 DO $$
 BEGIN
     FOR i IN 0..3 LOOP
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.request_%s'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.request_%s'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
             'Use concert.request_rotate(): it empties what is past seven days.');
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.inbox_%s'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.inbox_%s'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
             'Use concert.inbox_rotate(): it empties what is past.');
     END LOOP;
@@ -1090,12 +1090,14 @@ BEGIN
     FOREACH ring_table IN ARRAY ARRAY['outbox_event_0', 'outbox_event_1', 'outbox_event_2', 'outbox_event_3',
                                       'outbox_cursor_0', 'outbox_cursor_1']
     LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON concert.%I'
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change(%L)', ring_table,
             'Use concert.outbox_rotate(): it empties what is acked.');
+        EXECUTE pg_catalog.format('DROP TRIGGER refuse_truncate ON concert.%I', ring_table);
     END LOOP;
 END
 $$;
+DROP FUNCTION concert.refuse_truncate();
 
 DO $$
 BEGIN
