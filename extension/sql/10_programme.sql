@@ -114,9 +114,11 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.concert_date
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.concert_date ENABLE ALWAYS TRIGGER forget_kept;
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.section
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.section ENABLE ALWAYS TRIGGER forget_kept;
 
 -- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. What is
 -- deleted, restored or gets another id has its act in the history, and a seat its event, whoever did it. Every

@@ -121,9 +121,11 @@ CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.sea
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.concert_date
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.concert_date ENABLE ALWAYS TRIGGER forget_kept;
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.section
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.section ENABLE ALWAYS TRIGGER forget_kept;
 
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
     FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
@@ -1081,7 +1083,8 @@ $$;
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.outbox_state
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.outbox_reset().');
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.outbox_state ENABLE ALWAYS TRIGGER forget_kept;
 
 DO $$
 DECLARE
