@@ -5,7 +5,8 @@
  * its row, and a pending reservation whose time is over, which reads as free, is ended.
  *
  * Locks: the booking of an expired pending, then a seat as reserving does, both waiting and before
- * the row; the row (FOR UPDATE); the parent's row (FOR KEY SHARE); the outbox key.
+ * the row; the row (FOR UPDATE); the parent's row (FOR KEY SHARE; a
+ * section's date FOR SHARE, against layouts on their way into it); the outbox key.
  */
 #include "deletable.h"
 
@@ -40,9 +41,8 @@ struct Deletable
 
 #define FIND(table) \
 	PLAN("SELECT deleted_at IS NULL FROM concert." table " WHERE id = $1 FOR UPDATE", UUIDOID)
-#define FIND_PARENT(table)                                                                     \
-	PLAN("SELECT 1 FROM concert." table " WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", \
-		 UUIDOID)
+#define FIND_PARENT(table, lock) \
+	PLAN("SELECT 1 FROM concert." table " WHERE id = $1 AND deleted_at IS NULL FOR " lock, UUIDOID)
 #define FIND_DEPENDENTS(label, from_where, order)                      \
 	PLAN("SELECT count(*) OVER (), " label " FROM concert." from_where \
 		 " AND deleted_at IS NULL ORDER BY " order " LIMIT $2",        \
@@ -75,13 +75,13 @@ static Deletable deletables[] = {
 	 "concert_id",
 	 FIND("concert_date"),
 	 FIND_DEPENDENTS("name || ' (' || id || ')'", "section WHERE concert_date_id = $1", "name, id"),
-	 FIND_PARENT("concert"),
+	 FIND_PARENT("concert", "KEY SHARE"),
 	 SET("concert_date"),
 	 {0},
 	 PLAN("SELECT $1", UUIDOID)},
 	{"section", "seats", "concert_date", "concert_date_id", FIND("section"),
 	 FIND_DEPENDENTS("label || ' (' || id || ')'", "seat WHERE section_id = $1", "\"row\", col"),
-	 FIND_PARENT("concert_date"), SET("section"),
+	 FIND_PARENT("concert_date", "SHARE"), SET("section"),
 	 FIND_NAMESAKE("section", "concert_date_id, name, price, currency"), FIND_DATE("section")},
 	{"concession",
 	 NULL,
@@ -89,7 +89,7 @@ static Deletable deletables[] = {
 	 "section_id",
 	 FIND("concession"),
 	 {0},
-	 FIND_PARENT("section"),
+	 FIND_PARENT("section", "KEY SHARE"),
 	 SET("concession"),
 	 FIND_NAMESAKE("concession", "section_id, name"),
 	 FIND_DATE("concession")},
@@ -100,7 +100,7 @@ static Deletable deletables[] = {
 	 FIND("seat"),
 	 FIND_DEPENDENTS("status || ' (booking ' || booking_id || ')'",
 					 "reservation WHERE seat_id = $1", "id"),
-	 FIND_PARENT("section"),
+	 FIND_PARENT("section", "KEY SHARE"),
 	 SET("seat"),
 	 {0},
 	 FIND_DATE("seat")},

@@ -36,22 +36,50 @@
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(concert_refuse_delete);
 PG_FUNCTION_INFO_V1(concert_refuse_change);
+PG_FUNCTION_INFO_V1(concert_outbox_refuse_truncate);
 PG_FUNCTION_INFO_V1(concert_forget_kept);
 PG_FUNCTION_INFO_V1(concert_guard_change);
 
-/* The table from which guard_purge() is removing rows, or that guard_update() changes; NULL otherwise. */
-static const char *guard_purged = NULL;
-static const char *guard_updated = NULL;
+/*
+ * The statement of ours that the triggers let through: its operation on its table, and not what a
+ * trigger that it fires does there. No table while there is none.
+ */
+typedef struct LetStatement
+{
+	const char	*table;
+	TriggerEvent operation;
+	int			 depth;
+} LetStatement;
+
+static LetStatement guard_let = {NULL};
+
+/*
+ * The accounts whose ids this transaction changes, by the old ones: their cascades arrive when the
+ * statement ends.
+ */
+static HTAB				*guard_renames = NULL;
+static FullTransactionId guard_renames_of;
+
+static SavedPlan find_account = PLAN("SELECT 1 FROM concert.account WHERE id = $1", UUIDOID);
 
 /* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
 static SavedPlan move_revenue =
 	PLAN("UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
 		 UUIDOID, UUIDOID);
+
+#define RENAMES_AT_FIRST 16 /* room; it grows */
+
+typedef struct Rename
+{
+	pg_uuid_t old_id;
+	pg_uuid_t new_id;
+} Rename;
 
 /* What of a row the guard is about. */
 typedef struct GuardedRow
@@ -84,33 +112,36 @@ guard_hint(const TriggerData *trigger)
 	return trigger->tg_trigger->tgnargs > 0 ? trigger->tg_trigger->tgargs[0] : NULL;
 }
 
-static bool
-guard_lets_purge(const TriggerData *trigger)
+static int
+guard_depth(void)
 {
-	return guard_purged != NULL && TRIGGER_FIRED_BY_DELETE(trigger->tg_event) &&
-		strcmp(RelationGetRelationName(trigger->tg_relation), guard_purged) == 0;
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 }
 
 static bool
-guard_lets_update(const TriggerData *trigger)
+guard_lets(const TriggerData *trigger)
 {
-	return guard_updated != NULL && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
-		strcmp(RelationGetRelationName(trigger->tg_relation), guard_updated) == 0;
+	return guard_let.table != NULL &&
+		(trigger->tg_event & TRIGGER_EVENT_OPMASK) == guard_let.operation &&
+		guard_depth() == guard_let.depth + 1 &&
+		strcmp(RelationGetRelationName(trigger->tg_relation), guard_let.table) == 0;
 }
 
 static int
-guard_write(const char **let, const char *table, SavedPlan *statement, const NullableDatum *args)
+guard_write(TriggerEvent operation, const char *table, SavedPlan *statement,
+			const NullableDatum *args)
 {
-	int rows;
+	LetStatement outer = guard_let;
+	int			 rows;
 
-	*let = table;
+	guard_let = (LetStatement){.table = table, .operation = operation, .depth = guard_depth()};
 	PG_TRY();
 	{
 		rows = plan_write(statement, args);
 	}
 	PG_FINALLY();
 	{
-		*let = NULL;
+		guard_let = outer;
 	}
 	PG_END_TRY();
 	return rows;
@@ -119,13 +150,19 @@ guard_write(const char **let, const char *table, SavedPlan *statement, const Nul
 int
 guard_purge(const char *table, SavedPlan *purge, const NullableDatum *args)
 {
-	return guard_write(&guard_purged, table, purge, args);
+	return guard_write(TRIGGER_EVENT_DELETE, table, purge, args);
 }
 
 int
 guard_update(const char *table, SavedPlan *update, const NullableDatum *args)
 {
-	return guard_write(&guard_updated, table, update, args);
+	return guard_write(TRIGGER_EVENT_UPDATE, table, update, args);
+}
+
+void
+guard_truncate(const char *table, SavedPlan *empty)
+{
+	(void) guard_write(TRIGGER_EVENT_TRUNCATE, table, empty, NULL);
 }
 
 Datum
@@ -133,7 +170,7 @@ concert_refuse_delete(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = guard_trigger(fcinfo);
 
-	if (guard_lets_purge(trigger))
+	if (guard_lets(trigger))
 		return PointerGetDatum(NULL);
 	error_delete_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
 						 guard_hint(trigger));
@@ -145,12 +182,60 @@ guard_is_account_column(const char *name)
 	return strcmp(name, "debit_account_id") == 0 || strcmp(name, "credit_account_id") == 0;
 }
 
-/* Whether old and new row differ in nothing but the accounts' ids. */
+static void
+guard_note_rename(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
+{
+	FullTransactionId xid = GetTopFullTransactionId();
+	Rename			 *rename;
+
+	if (guard_renames == NULL || !FullTransactionIdEquals(guard_renames_of, xid))
+	{
+		HASHCTL how = {.keysize = sizeof(pg_uuid_t),
+					   .entrysize = sizeof(Rename),
+					   .hcxt = TopTransactionContext};
+
+		guard_renames = hash_create("renamed accounts", RENAMES_AT_FIRST, &how,
+									HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		guard_renames_of = xid;
+	}
+	rename = hash_search(guard_renames, old_id, HASH_ENTER, NULL);
+	rename->new_id = *new_id;
+}
+
+/*
+ * Whether the one id is gone because this transaction made it the other. One that another account
+ * has taken meanwhile, in the same statement, is not gone.
+ */
 static bool
-guard_only_accounts_differ(const TriggerData *trigger)
+guard_is_rename(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
+{
+	const Rename *rename;
+	bool		  is_gone;
+
+	if (guard_renames == NULL ||
+		!FullTransactionIdEquals(guard_renames_of, GetTopFullTransactionIdIfAny()))
+		return false;
+	rename = hash_search(guard_renames, old_id, HASH_FIND, NULL);
+	if (rename == NULL || uuid_compare(&rename->new_id, new_id) != 0)
+		return false;
+	plan_begin();
+	is_gone = plan_read(&find_account, PLAN_ARGS(uuid_value(old_id))) == 0;
+	plan_end();
+	return is_gone;
+}
+
+/*
+ * Whether the row stays as it is but for the id of an account of it, which is the same account's
+ * under its new id: what the cascade does, and nothing else.
+ */
+static bool
+guard_is_cascade(const TriggerData *trigger)
 {
 	TupleDesc tupdesc = RelationGetDescr(trigger->tg_relation);
+	bool	  cascades = false;
 
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		return false;
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(tupdesc, i);
@@ -159,25 +244,16 @@ guard_only_accounts_differ(const TriggerData *trigger)
 		Datum old_value = heap_getattr(trigger->tg_trigtuple, i + 1, tupdesc, &old_null);
 		Datum new_value = heap_getattr(trigger->tg_newtuple, i + 1, tupdesc, &new_null);
 
-		if (column->attisdropped || guard_is_account_column(NameStr(column->attname)))
+		if (column->attisdropped || (old_null && new_null) ||
+			(!old_null && !new_null &&
+			 datumIsEqual(old_value, new_value, column->attbyval, column->attlen)))
 			continue;
-		if (old_null != new_null ||
-			(!old_null && !datumIsEqual(old_value, new_value, column->attbyval, column->attlen)))
+		if (!guard_is_account_column(NameStr(column->attname)) || old_null || new_null ||
+			!guard_is_rename(DatumGetUUIDP(old_value), DatumGetUUIDP(new_value)))
 			return false;
+		cascades = true;
 	}
-	return true;
-}
-
-/*
- * The cascade of a changed account id arrives from inside the foreign key's own trigger, so it
- * is met one level deep; a plain UPDATE is not.
- */
-static bool
-guard_is_cascade(const TriggerData *trigger)
-{
-	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
-		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 1 &&
-		guard_only_accounts_differ(trigger);
+	return cascades;
 }
 
 Datum
@@ -185,12 +261,17 @@ concert_refuse_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = guard_trigger(fcinfo);
 
-	if (guard_is_cascade(trigger) || guard_lets_update(trigger))
-		return PointerGetDatum(trigger->tg_newtuple);
-	if (guard_lets_purge(trigger))
-		return PointerGetDatum(NULL);
-	error_history_refused(guard_operation(trigger), RelationGetRelationName(trigger->tg_relation),
-						  guard_hint(trigger));
+	if (!guard_lets(trigger) && !guard_is_cascade(trigger))
+		error_history_refused(guard_operation(trigger),
+							  RelationGetRelationName(trigger->tg_relation), guard_hint(trigger));
+	return PointerGetDatum(trigger->tg_newtuple);
+}
+
+/* As the ring tables of 0.1.0 have it until ALTER EXTENSION UPDATE. */
+Datum
+concert_outbox_refuse_truncate(PG_FUNCTION_ARGS)
+{
+	return concert_refuse_change(fcinfo);
 }
 
 /* Every backend forgets what it keeps of the table's rows (direct.h) once this is committed. */
@@ -349,6 +430,7 @@ concert_guard_change(PG_FUNCTION_ARGS)
 	{
 		lock_wait(LOCK_ACCOUNT, lock_name_uuid(&old.id));
 		lock_wait(LOCK_ACCOUNT, lock_name_uuid(&new.id));
+		guard_note_rename(&old.id, &new.id);
 	}
 	plan_end();
 	return PointerGetDatum(trigger->tg_newtuple);

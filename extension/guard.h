@@ -18,4 +18,7 @@ extern int guard_purge(const char *table, SavedPlan *purge, const NullableDatum 
 /* The same for an UPDATE of a table whose rows only our own calls change. */
 extern int guard_update(const char *table, SavedPlan *update, const NullableDatum *args);
 
+/* The same for a TRUNCATE of one of our rings: the only way in which its rows ever go. */
+extern void guard_truncate(const char *table, SavedPlan *empty);
+
 #endif /* CONCERT_GUARD_H */

@@ -15,6 +15,7 @@
 
 #include "catalog/namespace.h"
 #include "errors.h"
+#include "guard.h"
 #include "lock.h"
 #include "plan.h"
 #include "storage/lmgr.h"
@@ -145,6 +146,6 @@ inbox_empty(int n)
 	oldest_kept = inbox_first_id(inbox_period_now() - INBOX_PERIODS_KEPT);
 	if (plan_read(&find_younger[n], PLAN_ARGS(uuid_value(&oldest_kept))) > 0)
 		return false;
-	plan_write(&empty_table[n], NULL);
+	guard_truncate(psprintf("inbox_%d", n), &empty_table[n]);
 	return true;
 }

@@ -16,24 +16,19 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/trigger.h"
 #include "errors.h"
+#include "guard.h"
 #include "guard.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(concert_outbox_rotate);
 PG_FUNCTION_INFO_V1(concert_outbox_reset);
-PG_FUNCTION_INFO_V1(concert_outbox_refuse_truncate);
-
-/* True only while ring_truncate() runs: every other TRUNCATE is refused by the trigger. */
-static bool ring_truncating = false;
 
 #define ANY_EVENT_IN(n) PLAN("SELECT 1 FROM concert.outbox_event_" n " LIMIT 1", InvalidOid)
 #define EMPTY(table) PLAN("TRUNCATE concert." table, InvalidOid)
@@ -104,7 +99,8 @@ static Reason ring_rotate(void);
 static bool	  ring_try_locks(int event_table);
 static void	  ring_lock(int event_table);
 static void	  ring_lock_table(const char *table, LOCKMODE mode);
-static void	  ring_truncate(SavedPlan *empty);
+static void	  ring_empty_events(int n);
+static void	  ring_empty_cursors(int n);
 static int64  ring_reset(void);
 static void	  ring_restart_lanes(const OutboxCursor *newest, int lanes);
 
@@ -147,21 +143,6 @@ concert_outbox_reset(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(kept);
 }
 
-Datum
-concert_outbox_refuse_truncate(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function was not called by the trigger manager")));
-	if (!ring_truncating)
-		error_history_refused("truncate", RelationGetRelationName(trigger->tg_relation),
-							  "Use concert.outbox_rotate(): it empties what is acked.");
-	return PointerGetDatum(NULL);
-}
-
 /* Looks once before the locks, for nobody should wait for a table that cannot be emptied. */
 static Reason
 ring_rotate(void)
@@ -176,9 +157,9 @@ ring_rotate(void)
 		outbox_own_state().event_table != state.event_table ||
 		plan_read(&any_unacked[event_table], NULL) > 0)
 		return REASON_BUSY;
-	ring_truncate(&empty_events[event_table]);
+	ring_empty_events(event_table);
 	plan_write(&carry_out_of[cursor_table], NULL);
-	ring_truncate(&empty_cursors[cursor_table]);
+	ring_empty_cursors(cursor_table);
 	plan_write(&switch_tables,
 			   PLAN_ARGS(value(Int32GetDatum(event_table)), value(Int32GetDatum(cursor_table)),
 						 text_value(outbox_stamp())));
@@ -234,18 +215,15 @@ ring_lock_table(const char *table, LOCKMODE mode)
 }
 
 static void
-ring_truncate(SavedPlan *empty)
+ring_empty_events(int n)
 {
-	ring_truncating = true;
-	PG_TRY();
-	{
-		plan_write(empty, NULL);
-	}
-	PG_FINALLY();
-	{
-		ring_truncating = false;
-	}
-	PG_END_TRY();
+	guard_truncate(psprintf("outbox_event_%d", n), &empty_events[n]);
+}
+
+static void
+ring_empty_cursors(int n)
+{
+	guard_truncate(psprintf("outbox_cursor_%d", n), &empty_cursors[n]);
 }
 
 /*
@@ -267,9 +245,9 @@ ring_reset(void)
 		newest[lane] = outbox_cursor_newest(lane);
 	plan_write(&set_aside, NULL);
 	for (int i = 0; i < OUTBOX_EVENT_TABLES; i++)
-		ring_truncate(&empty_events[i]);
+		ring_empty_events(i);
 	for (int i = 0; i < OUTBOX_CURSOR_TABLES; i++)
-		ring_truncate(&empty_cursors[i]);
+		ring_empty_cursors(i);
 	guard_purge("outbox_state", &forget_states, NULL);
 	plan_write(&record_state, PLAN_ARGS(text_value(outbox_stamp()), value(Int32GetDatum(lanes))));
 	kept = plan_write(&emit_kept, PLAN_ARGS(xid, value(Int32GetDatum(lanes))));

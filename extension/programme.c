@@ -3,7 +3,8 @@
  * Setting up: concerts, dates, sections.
  *
  * Checks of what a caller passes stand here or in the tables' own constraints; nothing is
- * locked but the rows that foreign keys need.
+ * locked but the rows that foreign keys need, and a date against import_layout() and copy_layout()
+ * while it gets a section (layout_store.c).
  */
 #include "errors.h"
 
@@ -31,7 +32,7 @@ static SavedPlan insert_date = PLAN(
 	INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, INT4OID, INT4OID);
 
 static SavedPlan live_date = PLAN(
-	"SELECT concert_id FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE",
+	"SELECT concert_id FROM concert.concert_date WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
 	UUIDOID);
 
 static SavedPlan insert_section = PLAN(

@@ -11,6 +11,7 @@
 #include "direct.h"
 #include "errors.h"
 #include "executor/executor.h"
+#include "guard.h"
 #include "json.h"
 #include "lock.h"
 #include "storage/bufmgr.h"
@@ -256,7 +257,7 @@ concert_request_rotate(PG_FUNCTION_ARGS)
 	if (!plan_is_null(0, 0) && plan_bool(0, 0) && lock_table_try(psprintf("request_%d", n)) &&
 		request_table(GetCurrentTimestamp(), 1) == n)
 	{
-		plan_write(&empty_requests[n], NULL);
+		guard_truncate(psprintf("request_%d", n), &empty_requests[n]);
 		emptied = 1;
 	}
 	plan_end();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Seats: adding them to a section, and house blocks. A block is set under the lock with which
+ * Seats: adding them to a section, and house blocks. Who adds some has the date to himself beside
+ * import_layout() and copy_layout() (layout_store.c). A block is set under the lock with which
  * a seat is reserved, tried and not waited for, so that it never overtakes a sale.
  */
 #include "seat.h"
@@ -22,7 +23,7 @@ PG_FUNCTION_INFO_V1(concert_unblock_seats);
 static SavedPlan live_section = PLAN(
 	"SELECT 1 FROM concert.section AS s JOIN concert.concert_date AS d ON d.id = s.concert_date_id"
 	" WHERE s.id = $1 AND s.concert_date_id = $2 AND s.deleted_at IS NULL AND d.deleted_at IS NULL"
-	" FOR KEY SHARE OF s",
+	" FOR SHARE OF d FOR KEY SHARE OF s",
 	UUIDOID, UUIDOID);
 
 static SavedPlan insert_seats =

@@ -48,6 +48,10 @@ SELECT concert.purge(now() - interval '47 hours');
 SET concert.retention_days = 4;
 SELECT concert.purge();
 SET concert.retention_days = 2;
+-- also where every table is published, which a table without a replica identity does not bear
+SET client_min_messages = error;
+CREATE PUBLICATION regress_everything FOR ALL TABLES;
+SET client_min_messages = warning;
 -- a row at a time: the booking that ended as a whole, with its history; of one that ended in part nothing
 SELECT concert.purge(max_rows => 1) AS booking, concert.purge(max_rows => 1) AS seat, concert.purge(max_rows => 1) AS another,
        concert.purge() AS nothing;
@@ -94,6 +98,12 @@ SELECT pg_temp.age(:'gala');
 SELECT concert.purge(), concert.purge() AS again;
 SELECT count(*) AS concerts FROM concert.concert WHERE id = :'gala';
 SELECT count(*) AS violations FROM concert.check_integrity();
+
+DROP PUBLICATION regress_everything;
+-- without one are tables alone whose rows are only inserted, and leave by TRUNCATE
+SELECT c.relname AS without FROM pg_class AS c
+WHERE c.relnamespace = 'concert'::regnamespace AND c.relkind = 'r' AND c.relreplident <> 'f'
+  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary) ORDER BY 1;
 
 -- what an app's rows refer to stays, a booking as a whole, and is counted; the rest goes, and these once nothing refers to them
 SELECT concert.create_concert('Summer Gala') AS summer \gset

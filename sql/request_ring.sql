@@ -4,7 +4,9 @@
 \set hall :source '/sql/hall.psql'
 \i :hall
 
+SET session_replication_role = replica;
 TRUNCATE concert.request_0, concert.request_1, concert.request_2, concert.request_3;
+RESET session_replication_role;
 SELECT r::text AS first FROM concert.reserve(:'date', ARRAY[:'a1', :'a2']::uuid[], :'ann', idempotency_key => 'key 1') AS r \gset
 SELECT id AS ann_wallet FROM concert.account WHERE owner_id = :'ann' \gset
 SELECT concert.open_account(NULL, 'PTS', 'fees', NULL, 'fees ' || gen_random_uuid()) AS fees, gen_random_uuid() AS ring \gset

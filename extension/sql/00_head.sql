@@ -33,7 +33,9 @@ COMMENT ON FUNCTION concert.uuid7() IS 'a new time-ordered UUID (version 7)';
 
 -- Triggers that keep what must never go: refuse_delete() stands on tables whose rows are never
 -- removed (TK005), refuse_change() on history (TK006); the latter lets through exactly the cascade
--- of a changed account id. A trigger's argument is the error's hint.
+-- of a changed account id, to the account's own rows. Both let through what purge(), the functions
+-- that rotate a ring and those that change a payment do to their table, but not what a trigger does
+-- meanwhile. A trigger's argument is the error's hint.
 CREATE FUNCTION concert.refuse_delete() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'concert_refuse_delete';
@@ -57,8 +59,10 @@ COMMENT ON FUNCTION concert.guard_change() IS 'trigger: changes of ids and of de
 REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;
 
 -- forget_kept() stands on tables whose rows backends keep, because every sale reads them and hardly
--- anything changes them: a change makes them read again, from its commit on. Whoever changes such
--- rows with triggers switched off must have sessions connect anew.
+-- anything changes them: a change makes them read again, from its commit on. It is a row trigger and
+-- ENABLE ALWAYS, so that it sees what logical replication applies too, and what is written under
+-- session_replication_role replica. Whoever changes such rows while the trigger is switched off must have
+-- sessions connect anew; switched on again by ENABLE TRIGGER ALL, it has to be made ALWAYS anew.
 CREATE FUNCTION concert.forget_kept() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'concert_forget_kept';

@@ -114,9 +114,11 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.seat
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.concert_date
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.concert_date ENABLE ALWAYS TRIGGER forget_kept;
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.section
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.section ENABLE ALWAYS TRIGGER forget_kept;
 
 -- Their names sort last, so that they judge what any other BEFORE trigger has made of the row. What is
 -- deleted, restored or gets another id has its act in the history, and a seat its event, whoever did it. Every
@@ -189,7 +191,7 @@ GRANT EXECUTE ON FUNCTION concert.create_concert_date(uuid, timestamptz, text, t
 -- account of the concert in that currency is opened with it if there is none. focal_row and focal_col
 -- (both or none) are the spot of the grid from which reserve_best() looks for the nearest seats; without
 -- them it is the middle of the section's front row, the one with the lowest number.
--- Writes section, account. Locks the date's row (KEY SHARE).
+-- Writes section, account. Locks the date's row (SHARE: waits for an open import_layout() or copy_layout()).
 -- Errors: TK001 unknown date, 22004 NULL, 22023 a bad name, price, currency, kind or focal spot,
 -- 23505 a live section of the same name and price.
 -- Example: SELECT concert.create_section(:date, 'Stalls', 5000);
@@ -205,7 +207,8 @@ GRANT EXECUTE ON FUNCTION concert.create_section(uuid, text, bigint, text, text,
 -- add_seats(concert_date_id, section_id, row, cols, labels, accessible) adds one seat for each of cols
 -- in one row of the grid; labels (as many as cols) are what is printed, by default 'row-col'; accessible
 -- names those of cols that are accessible seats. Returns how many were added.
--- Writes seat, history ('added'). Locks the section's row (KEY SHARE).
+-- Writes seat, history ('added'). Locks the date's row (SHARE: waits for an open import_layout() or
+-- copy_layout()) and the section's (KEY SHARE).
 -- Errors: TK001 unknown section of that date, TK004 a spot that is taken or named twice,
 -- 22004 NULL, 22023 a bad row, col or label, arrays of different length, an accessible seat not of cols.
 -- Example: SELECT concert.add_seats(:date, :section, 1, ARRAY[1,2,3], ARRAY['A1','A2','A3']);
@@ -261,7 +264,7 @@ GRANT EXECUTE ON FUNCTION concert.soft_delete(text, uuid) TO concert_admin;
 -- restore(kind, id) takes a soft delete back; what was deleted before it, is restored one by one after it.
 -- Refused (TK015) while its parent is deleted, while a live section of the date has its name, price and
 -- currency, while a live concession of the section has its name. Writes the row, history, for a seat the outbox (seat.restored).
--- Locks as soft_delete(), and the parent's row (KEY SHARE).
+-- Locks as soft_delete(), and the parent's row (KEY SHARE; a section's date SHARE).
 -- Errors: TK001 unknown or not deleted, TK015, 22004 NULL, 22023 an unknown kind.
 -- Example: SELECT concert.restore('seat', :seat);
 CREATE FUNCTION concert.restore(kind text, id uuid) RETURNS void

@@ -6,8 +6,8 @@
 -- plan ("zones"); for the latter, prices has each category's price in minor units and currency (PTS
 -- without one). A section that the date has already (same name, price and currency) gets the seats; a
 -- date on sale may be added to. Nothing that is there changes.
--- Writes section, account, seat, history ('added'). Locks the date's row (FOR NO KEY UPDATE) and
--- its sections' (KEY SHARE).
+-- Writes section, account, seat, history ('added'). Locks the date's row (FOR NO KEY UPDATE: waits for
+-- who has added seats or sections to it and is not done) and its sections' (KEY SHARE).
 -- Errors: TK014 a layout that is not as it should be, with the path to the mistake; TK001 unknown date,
 -- 22004 NULL (of prices too, for a plan).
 -- Example: SELECT concert.import_layout(:date, '{"sections": [{"name": "Stalls", "price": 5000,
@@ -34,8 +34,8 @@ GRANT EXECUTE ON FUNCTION concert.export_layout(uuid) TO concert_admin;
 
 -- copy_layout(from_date, to_date) gives a date without seats the live sections, concessions and seats of
 -- another one, of any concert, and returns how many seats. House blocks and reservations are not copied.
--- Writes section, concession, account, seat, history ('added'). Locks the row of to_date (FOR NO KEY UPDATE), that
--- of from_date and the sections of both (KEY SHARE).
+-- Writes section, concession, account, seat, history ('added'). Locks the row of to_date (FOR NO KEY UPDATE:
+-- waits for who has added seats or sections to it and is not done), that of from_date and the sections of both (KEY SHARE).
 -- Errors: TK014 to_date has seats (soft-deleted ones count) or a section of the same name, price and
 -- currency but another kind or focal point; TK001 unknown date, 22004 NULL.
 -- Example: SELECT concert.copy_layout(:first_night, :second_night);

@@ -22,7 +22,7 @@ BEGIN
         EXECUTE pg_catalog.format($f$
             COMMENT ON TABLE concert.request_%1$s IS 'answers given under an idempotency key, one part of a ring of four'$f$, i);
         PERFORM pg_catalog.pg_extension_config_dump(pg_catalog.format('concert.request_%s', i), '');
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.request_%s'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.request_%s'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
             'Use concert.request_rotate(): it empties what is past seven days.');
     END LOOP;

@@ -90,13 +90,6 @@ SELECT pg_catalog.pg_extension_config_dump('concert.outbox_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.outbox_state', '');
 SELECT pg_catalog.pg_extension_config_dump('concert.outbox_skipped', '');
 
--- refuse_truncate() is the trigger that keeps TRUNCATE (TK006) to outbox_rotate() and outbox_reset().
-CREATE FUNCTION concert.refuse_truncate() RETURNS trigger
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'concert_outbox_refuse_truncate';
-COMMENT ON FUNCTION concert.refuse_truncate() IS 'trigger: TRUNCATE raises TK006 outside outbox_rotate() and outbox_reset()';
-REVOKE ALL ON FUNCTION concert.refuse_truncate() FROM PUBLIC;
-
 DO $$
 DECLARE
     ring_table text;
@@ -104,11 +97,9 @@ BEGIN
     FOREACH ring_table IN ARRAY ARRAY['outbox_event_0', 'outbox_event_1', 'outbox_event_2', 'outbox_event_3',
                                       'outbox_cursor_0', 'outbox_cursor_1']
     LOOP
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON concert.%I'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change(%L)', ring_table,
             'Use concert.outbox_rotate(): it empties what is acked.');
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON concert.%I'
-            ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_truncate()', ring_table);
     END LOOP;
 END
 $$;
@@ -118,7 +109,8 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.outb
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.outbox_state
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.outbox_reset().');
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.outbox_state ENABLE ALWAYS TRIGGER forget_kept;
 
 -- Internal: the stamp of this database's outbox, and the lane of a key.
 CREATE FUNCTION concert.outbox_stamp() RETURNS text

@@ -19,7 +19,7 @@ BEGIN
         EXECUTE pg_catalog.format($f$
             COMMENT ON TABLE concert.inbox_%1$s IS 'events that a consumer has had, one part of a ring of four'$f$, i);
         PERFORM pg_catalog.pg_extension_config_dump(pg_catalog.format('concert.inbox_%s', i), '');
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.inbox_%s'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.inbox_%s'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
             'Use concert.inbox_rotate(): it empties what is past.');
     END LOOP;

@@ -121,9 +121,11 @@ CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.sea
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.soft_delete(kind, id).');
 
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.concert_date
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.concert_date ENABLE ALWAYS TRIGGER forget_kept;
 CREATE TRIGGER forget_kept AFTER UPDATE OR DELETE ON concert.section
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.section ENABLE ALWAYS TRIGGER forget_kept;
 
 CREATE TRIGGER zz_guard_change BEFORE UPDATE ON concert.concert
     FOR EACH ROW WHEN (old.deleted_at IS DISTINCT FROM new.deleted_at OR old.id <> new.id)
@@ -384,6 +386,7 @@ CREATE INDEX history_booking ON concert.history (booking_id) WHERE booking_id IS
 CREATE INDEX history_date_xid ON concert.history (concert_date_id, xid);
 CREATE INDEX history_house_seats ON concert.history USING gin (seat_ids) WHERE booking_id IS NULL;
 COMMENT ON TABLE concert.history IS 'who did what to which seats, when, under which correlation id; append-only';
+ALTER TABLE concert.history REPLICA IDENTITY FULL;
 SELECT pg_catalog.pg_extension_config_dump('concert.history', '');
 
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.history
@@ -1068,10 +1071,10 @@ GRANT EXECUTE ON FUNCTION concert.revenue_by_day(uuid, date, date) TO concert_ad
 DO $$
 BEGIN
     FOR i IN 0..3 LOOP
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.request_%s'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.request_%s'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
             'Use concert.request_rotate(): it empties what is past seven days.');
-        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE ON concert.inbox_%s'
+        EXECUTE pg_catalog.format('CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.inbox_%s'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete(%L)', i,
             'Use concert.inbox_rotate(): it empties what is past.');
     END LOOP;
@@ -1081,7 +1084,8 @@ $$;
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON concert.outbox_state
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_delete('Use concert.outbox_reset().');
 CREATE TRIGGER forget_kept AFTER INSERT OR UPDATE OR DELETE ON concert.outbox_state
-    FOR EACH STATEMENT EXECUTE FUNCTION concert.forget_kept();
+    FOR EACH ROW EXECUTE FUNCTION concert.forget_kept();
+ALTER TABLE concert.outbox_state ENABLE ALWAYS TRIGGER forget_kept;
 
 DO $$
 DECLARE
@@ -1090,12 +1094,14 @@ BEGIN
     FOREACH ring_table IN ARRAY ARRAY['outbox_event_0', 'outbox_event_1', 'outbox_event_2', 'outbox_event_3',
                                       'outbox_cursor_0', 'outbox_cursor_1']
     LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON concert.%I'
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change(%L)', ring_table,
             'Use concert.outbox_rotate(): it empties what is acked.');
+        EXECUTE pg_catalog.format('DROP TRIGGER refuse_truncate ON concert.%I', ring_table);
     END LOOP;
 END
 $$;
+DROP FUNCTION concert.refuse_truncate();
 
 DO $$
 BEGIN
