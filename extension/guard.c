@@ -48,10 +48,16 @@ PG_FUNCTION_INFO_V1(concert_guard_change);
 static const char *guard_purged = NULL;
 static const char *guard_updated = NULL;
 
-/* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
-static SavedPlan move_revenue =
-	PLAN("UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
-		 UUIDOID, UUIDOID);
+/*
+ * An owner is a user or a concert, so no key cascades a concert's id to its accounts. Who opens one keeps
+ * a date of the concert from this (FOR KEY SHARE).
+ */
+static SavedPlan lock_dates = PLAN(
+	"SELECT 1 FROM concert.concert_date WHERE concert_id = $1 ORDER BY id FOR UPDATE", UUIDOID);
+
+static SavedPlan move_accounts = PLAN("UPDATE concert.account SET owner_id = $2"
+									  " WHERE owner_id = $1 AND kind IN ('revenue', 'fees')",
+									  UUIDOID, UUIDOID);
 
 /* What of a row the guard is about. */
 typedef struct GuardedRow
@@ -342,7 +348,10 @@ concert_guard_change(PG_FUNCTION_ARGS)
 		guard_tell_id(trigger, &old, &new);
 	}
 	else if (strcmp(table, "concert") == 0 && uuid_compare(&old.id, &new.id) != 0)
-		plan_write(&move_revenue, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
+	{
+		plan_write(&lock_dates, PLAN_ARGS(uuid_value(&old.id)));
+		plan_write(&move_accounts, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
+	}
 	if (deletable != NULL)
 		guard_judge(trigger, deletable, &old, &new);
 	else

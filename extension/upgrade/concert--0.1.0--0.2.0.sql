@@ -90,7 +90,6 @@ ALTER FUNCTION concert.lag() SET jit = off;
 -- What only reads may run in parallel queries.
 ALTER FUNCTION concert.outbox_stamp() PARALLEL SAFE;
 ALTER FUNCTION concert.outbox_stats() PARALLEL SAFE;
-ALTER FUNCTION concert.inbox_violations() PARALLEL SAFE;
 
 -- The head.
 COMMENT ON FUNCTION concert.refuse_delete() IS 'trigger: DELETE and TRUNCATE raise TK005';
@@ -1550,6 +1549,53 @@ CREATE FUNCTION concert.payment_transitions()
 COMMENT ON FUNCTION concert.payment_transitions() IS 'what each message makes of a payment in each status';
 REVOKE ALL ON FUNCTION concert.payment_transitions() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.payment_transitions() TO concert_sidecar;
+
+-- The inbox's part of the integrity.
+CREATE OR REPLACE FUNCTION concert.inbox_violations() RETURNS TABLE (promise text, object text, detail text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'P3'::text, 'ticket ' || t.id, 'its reservation is not confirmed as the ticket says'
+    FROM concert.ticket AS t JOIN concert.reservation AS r ON r.id = t.reservation_id
+    WHERE t.deleted_at IS NULL
+      AND ((r.status, r.booking_id, r.user_id) <> ('confirmed', t.booking_id, t.user_id)
+           OR (r.seat_id <> t.seat_id AND NOT EXISTS (
+               SELECT FROM concert.history AS h
+               WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[t.seat_id] AND h.action = 'renamed'))
+           OR (r.concert_date_id <> t.concert_date_id AND NOT EXISTS (
+               SELECT FROM concert.history AS h
+               WHERE h.concert_date_id = t.concert_date_id AND h.action = 'renamed' AND h.seat_ids = '{}')))
+    UNION ALL
+    SELECT 'P3', 'point charge record ' || c.id, 'its transfer is not the charge that the record says'
+    FROM concert.point_charge_record AS c JOIN concert.transfer AS t ON t.id = c.transfer_id
+    WHERE (t.kind, t.amount, t.currency, t.external_ref)
+          IS DISTINCT FROM ('charge', c.amount, c.currency, c.external_ref)
+    UNION ALL
+    SELECT 'P3', 'ticket ' || t.id, 'its event is not in the inbox'
+    FROM concert.ticket AS t
+    WHERE t.created_at > statement_timestamp() - interval '14 days'
+      AND NOT EXISTS (SELECT FROM concert.inbox AS i WHERE i.event_id = t.event_id AND i.consumer = 'ticket')
+    UNION ALL
+    SELECT 'P3', 'point charge record ' || c.id, 'its event is not in the inbox'
+    FROM concert.point_charge_record AS c
+    WHERE c.created_at > statement_timestamp() - interval '14 days'
+      AND NOT EXISTS (SELECT FROM concert.inbox AS i
+                      WHERE i.event_id = c.event_id AND i.consumer = 'point-charge')
+    UNION ALL
+    SELECT 'P3', 'event ' || e.id, 'was applied without a ticket for reservation ' || r.id
+    FROM concert.outbox_event AS e
+    JOIN concert.inbox AS i ON i.event_id = e.id AND i.consumer = 'ticket'
+    CROSS JOIN LATERAL jsonb_array_elements(e.payload -> 'seats') AS told (seat)
+    JOIN concert.reservation AS r ON r.id = (told.seat ->> 'reservation_id')::uuid
+    WHERE e.topic = 'concert.reservation' AND e.type = 'reservation.confirmed' AND r.status = 'confirmed'
+      AND NOT EXISTS (SELECT FROM concert.ticket AS t WHERE t.reservation_id = r.id)
+    UNION ALL
+    SELECT 'P3', 'event ' || e.id, 'was applied without its point charge record'
+    FROM concert.outbox_event AS e
+    JOIN concert.inbox AS i ON i.event_id = e.id AND i.consumer = 'point-charge'
+    WHERE e.topic = 'concert.point' AND e.type = 'point.charged'
+      AND NOT EXISTS (SELECT FROM concert.point_charge_record AS c
+                      WHERE c.transfer_id = (e.payload ->> 'transfer_id')::uuid);
+END;
 
 -- Integrity.
 CREATE OR REPLACE VIEW concert.violation AS
