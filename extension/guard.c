@@ -276,23 +276,29 @@ guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *
 	deletable_tell(deletable, &old->id, new->is_deleted ? "deleted" : "restored");
 }
 
-/* Under the old id of a seat or date: whoever keeps a map of it must read that anew. */
+/*
+ * A seat's change once, a date's under both ids: whoever keeps a map of the old one must read that anew,
+ * and who reads the history finds the one from the other.
+ */
 static void
 guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRow *new)
 {
-	pg_uuid_t seat_ids[] = {old->id, new->id};
-	Act		  act = {
-			  .action = "renamed",
-			  .date_id = old->id,
-			  .actor = GetUserNameFromId(GetSessionUserId(), false),
-			  .detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
-	  };
+	pg_uuid_t	seat_ids[] = {old->id, new->id};
+	TimestampTz now = GetCurrentTimestamp();
+	Act			act = {
+				.action = "renamed",
+				.date_id = old->id,
+				.actor = GetUserNameFromId(GetSessionUserId(), false),
+				.detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
+	};
 
 	if (uuid_compare(&old->id, &new->id) == 0)
 		return;
 	if (strcmp(RelationGetRelationName(trigger->tg_relation), "seat") != 0)
 	{
-		history_add(&act, GetCurrentTimestamp());
+		history_add(&act, now);
+		act.date_id = new->id;
+		history_add(&act, now);
 		return;
 	}
 	act.date_id = value_uuid(guard_column(trigger, trigger->tg_trigtuple, "concert_date_id"));

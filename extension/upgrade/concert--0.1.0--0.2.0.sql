@@ -407,15 +407,22 @@ CREATE FUNCTION concert.history_of_seat(seat_id uuid)
                    correlation_id text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+    WITH RECURSIVE ids (id) AS (
+        SELECT history_of_seat.seat_id
+        UNION
+        SELECT renamed.id
+        FROM ids
+        JOIN concert.history AS h ON h.booking_id IS NULL AND h.seat_ids @> ARRAY[ids.id] AND h.action = 'renamed'
+        CROSS JOIN LATERAL unnest(h.seat_ids) AS renamed (id))
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
     WHERE h.booking_id IN (SELECT r.booking_id FROM concert.reservation AS r
-                           WHERE r.seat_id = history_of_seat.seat_id)
-      AND history_of_seat.seat_id = ANY (h.seat_ids)
+                           WHERE r.seat_id = ANY (ARRAY(SELECT id FROM ids)))
+      AND h.seat_ids && ARRAY(SELECT id FROM ids)
     UNION ALL
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
-    WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[history_of_seat.seat_id]
+    WHERE h.booking_id IS NULL AND h.seat_ids && ARRAY(SELECT id FROM ids)
     ORDER BY 1, 3;
 END;
 COMMENT ON FUNCTION concert.history_of_seat(uuid) IS 'what was done to a seat, oldest first';
@@ -1327,7 +1334,16 @@ CREATE FUNCTION concert.conversion(concert_date_id uuid, since timestamptz DEFAU
     RETURNS TABLE (bookings bigint, bookings_confirmed bigint, seats bigint, confirmed bigint,
                    cancelled bigint, expired bigint, pending bigint, share numeric)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
+    WITH RECURSIVE ids (id) AS (
+        SELECT conversion.concert_date_id
+        UNION
+        SELECT renamed.id::uuid
+        FROM ids CROSS JOIN LATERAL (
+            SELECT string_to_array(a.detail, ' was ') AS ids FROM concert.history AS a
+            WHERE a.concert_date_id = ids.id AND a.action = 'renamed' AND a.seat_ids = '{}' OFFSET 0) AS h
+        CROSS JOIN LATERAL unnest(h.ids) AS renamed (id))
     SELECT count(*), count(*) FILTER (WHERE b.confirmed > 0), coalesce(sum(b.reserved), 0)::bigint,
            coalesce(sum(b.confirmed), 0)::bigint, coalesce(sum(b.cancelled), 0)::bigint,
            coalesce(sum(b.expired), 0)::bigint,
@@ -1337,8 +1353,9 @@ BEGIN ATOMIC
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'confirmed'), 0) AS confirmed,
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'cancelled'), 0) AS cancelled,
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'expired'), 0) AS expired
-          FROM concert.history AS h
-          WHERE h.concert_date_id = conversion.concert_date_id AND h.booking_id IS NOT NULL
+          FROM ids CROSS JOIN LATERAL (
+              SELECT a.booking_id, a.at, a.action, a.seat_ids FROM concert.history AS a
+              WHERE a.concert_date_id = ids.id AND a.booking_id IS NOT NULL OFFSET 0) AS h
           GROUP BY h.booking_id
           HAVING min(h.at) FILTER (WHERE h.action = 'reserved') >= coalesce(since, '-infinity')) AS b;
 END;
@@ -1659,9 +1676,16 @@ UNION ALL
     FROM (SELECT user_id, concert_date_id, count(*) AS seats
           FROM concert.live_reservation GROUP BY user_id, concert_date_id) AS r
     JOIN concert.concert_date AS d ON d.id = r.concert_date_id
-    LEFT JOIN (SELECT concert_date_id, max(substring(detail FROM '[0-9]+$')::integer) AS from_max
-               FROM concert.history WHERE action = 'limit_lowered' GROUP BY concert_date_id) AS lowered
-         ON lowered.concert_date_id = d.id
+    LEFT JOIN (WITH RECURSIVE lowered (date_id, at, from_max) AS (
+                   SELECT concert_date_id, at, substring(detail FROM '[0-9]+$')::integer
+                   FROM concert.history WHERE action = 'limit_lowered'
+                   UNION
+                   SELECT split_part(h.detail, ' ', 1)::uuid, h.at, l.from_max
+                   FROM lowered AS l
+                   JOIN concert.history AS h ON h.concert_date_id = l.date_id AND h.at >= l.at
+                   WHERE h.action = 'renamed' AND h.seat_ids = '{}')
+               SELECT date_id, max(from_max) AS from_max FROM lowered GROUP BY date_id) AS lowered
+         ON lowered.date_id = d.id
     WHERE r.seats > greatest(d.seats_per_user_max, lowered.from_max)
 UNION ALL
     SELECT 'history', 'booking ' || booking_id,
