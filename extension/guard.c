@@ -209,23 +209,56 @@ concert_forget_kept(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* The names of the seats' locks that this transaction has taken here; it lives as long as the transaction. */
+static HTAB *
+guard_locked_names(void)
+{
+	static TransactionId locked_xid = InvalidTransactionId;
+	static HTAB			*names = NULL;
+	HASHCTL				 control = {
+					 .keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = TopTransactionContext};
+
+	if (GetTopTransactionId() != locked_xid)
+	{
+		names = hash_create("locked seats", lock_batch_max(), &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		locked_xid = GetTopTransactionId();
+	}
+	return names;
+}
+
+/* Some of them may have gone with a savepoint. */
+static void
+guard_forget_released(HTAB *names)
+{
+	HASH_SEQ_STATUS scan;
+	uint64		   *name;
+
+	hash_seq_init(&scan, names);
+	while ((name = hash_seq_search(&scan)) != NULL)
+		if (!lock_session_held(LOCK_SEAT, *name))
+			hash_search(names, name, HASH_REMOVE, NULL);
+}
+
 void
 guard_lock_seat(const pg_uuid_t *seat_id)
 {
-	static TransactionId counted_xid = InvalidTransactionId;
-	static int			 locked = 0;
-	TransactionId		 xid = GetTopTransactionId();
-	uint64				 name = lock_name_uuid(seat_id);
+	Oid	   table_oid = direct_table_oid(DIRECT_RESERVATION);
+	HTAB  *names = guard_locked_names();
+	uint64 name = lock_name_uuid(seat_id);
 
-	if (lock_session_held(LOCK_SEAT, name))
+	/* Who has the table's lock needs none of a seat's. */
+	if (lock_session_held(LOCK_SEAT, name) || lock_table_held(table_oid, ShareRowExclusiveLock))
 		return;
-	if (xid != counted_xid)
-		locked = 0;
-	counted_xid = xid;
-	if (locked++ < lock_batch_max())
-		lock_wait(LOCK_SEAT, name);
-	else
-		LockRelationOid(direct_table_oid(DIRECT_RESERVATION), ShareRowExclusiveLock);
+	if (hash_get_num_entries(names) >= lock_batch_max())
+		guard_forget_released(names);
+	if (hash_get_num_entries(names) >= lock_batch_max())
+	{
+		LockRelationOid(table_oid, ShareRowExclusiveLock);
+		return;
+	}
+	lock_wait(LOCK_SEAT, name);
+	hash_search(names, &name, HASH_ENTER, NULL);
 }
 
 /* The lower id first, as reserving takes its seats. */
