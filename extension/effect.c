@@ -3,19 +3,22 @@
  * The consumers' effects in this database: a ticket for each confirmed reservation, a record of
  * each charge. The inbox row and the effect are one transaction, so an effect happens once.
  *
- * An event only names its cause; what is written is read from the cause itself. A cause that
- * does not exist as told is an error, and nothing is kept, the inbox row included. Types that
- * have no effect get the inbox row alone.
+ * An event only names its cause; what is written is read from the cause itself, with the ids that it
+ * has by now: those of seats, dates and accounts may have been changed since. A cause that does not
+ * exist as told is an error, and nothing is kept, the inbox row included. Types that have no effect
+ * get the inbox row alone.
  */
 #include "inbox.h"
 
 #include "errors.h"
-#include "plan.h"
+#include "lock.h"
+#include "transfer.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
 #define AMOUNT_DIGITS_MAX 18
+#define WALLET_READS_MAX 3
 
 PG_FUNCTION_INFO_V1(concert_issue_tickets);
 PG_FUNCTION_INFO_V1(concert_record_point_charge);
@@ -23,19 +26,16 @@ PG_FUNCTION_INFO_V1(concert_record_point_charge);
 typedef struct Confirmation
 {
 	pg_uuid_t  booking_id;
-	pg_uuid_t  concert_date_id;
 	pg_uuid_t  user_id;
 	int		   count;
 	pg_uuid_t *reservation_ids;
-	pg_uuid_t *seat_ids;
 } Confirmation;
 
-static SavedPlan find_stranger = PLAN(
-	"SELECT told.reservation_id FROM unnest($1, $2) AS told (reservation_id, seat_id)"
-	" WHERE NOT EXISTS (SELECT FROM concert.reservation WHERE id = told.reservation_id"
-	"  AND seat_id = told.seat_id AND booking_id = $3 AND concert_date_id = $4 AND user_id = $5)"
-	" LIMIT 1",
-	UUIDARRAYOID, UUIDARRAYOID, UUIDOID, UUIDOID, UUIDOID);
+static SavedPlan find_stranger =
+	PLAN("SELECT told.id FROM unnest($1) AS told (id)"
+		 " WHERE NOT EXISTS (SELECT FROM concert.reservation AS r"
+		 "  WHERE r.id = told.id AND r.booking_id = $2 AND r.user_id = $3) LIMIT 1",
+		 UUIDARRAYOID, UUIDOID, UUIDOID);
 
 static SavedPlan issue_tickets =
 	PLAN("INSERT INTO concert.ticket"
@@ -46,18 +46,18 @@ static SavedPlan issue_tickets =
 		 UUIDARRAYOID, UUIDOID);
 
 static SavedPlan find_charge =
-	PLAN("SELECT 1 FROM concert.transfer AS t"
+	PLAN("SELECT wallet.id FROM concert.transfer AS t"
 		 " JOIN concert.account AS wallet ON wallet.id = t.credit_account_id"
 		 " JOIN concert.account AS source ON source.id = t.debit_account_id"
-		 " WHERE t.id = $1 AND t.kind = 'charge' AND wallet.id = $2 AND wallet.owner_id = $3"
-		 " AND t.amount = $4 AND t.currency = $5 AND source.name = $6 AND t.external_ref = $7",
-		 UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
+		 " WHERE t.id = $1 AND t.kind = 'charge' AND wallet.owner_id = $2"
+		 " AND t.amount = $3 AND t.currency = $4 AND source.name = $5 AND t.external_ref = $6",
+		 UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID);
 
-static SavedPlan record_charge = PLAN(
-	"INSERT INTO concert.point_charge_record (transfer_id, account_id, user_id, amount, currency,"
-	" source, external_ref, event_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-	" ON CONFLICT (transfer_id) DO NOTHING",
-	UUIDOID, UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, UUIDOID);
+static SavedPlan record_charge =
+	PLAN("INSERT INTO concert.point_charge_record (transfer_id, user_id, amount, currency, source,"
+		 " external_ref, event_id, account_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		 " ON CONFLICT (transfer_id) DO NOTHING",
+		 UUIDOID, UUIDOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, UUIDOID);
 
 static Datum		 effect_apply(FunctionCallInfo fcinfo, const char *consumer, const char *type,
 								  void (*apply)(Jsonb *payload, const pg_uuid_t *event_id));
@@ -119,8 +119,7 @@ effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id)
 	NullableDatum reservation_ids = uuid_array_value(told.reservation_ids, told.count);
 
 	if (plan_read(&find_stranger,
-				  PLAN_ARGS(reservation_ids, uuid_array_value(told.seat_ids, told.count),
-							uuid_value(&told.booking_id), uuid_value(&told.concert_date_id),
+				  PLAN_ARGS(reservation_ids, uuid_value(&told.booking_id),
 							uuid_value(&told.user_id))) > 0)
 	{
 		pg_uuid_t stranger = plan_uuid(0, 0);
@@ -130,25 +129,45 @@ effect_issue_tickets(Jsonb *payload, const pg_uuid_t *event_id)
 	plan_write(&issue_tickets, PLAN_ARGS(reservation_ids, uuid_value(event_id)));
 }
 
+/* Under the wallet's lock, shared, its id stays as it is. */
+static pg_uuid_t
+effect_lock_wallet(const NullableDatum *charge, const pg_uuid_t *transfer_id)
+{
+	pg_uuid_t wallet_id = {{0}};
+
+	for (int i = 0; i < WALLET_READS_MAX; i++)
+	{
+		pg_uuid_t found;
+
+		if (plan_read(&find_charge, charge) == 0)
+			error_unknown_object("charge", transfer_id);
+		found = plan_uuid(0, 0);
+		if (uuid_compare(&found, &wallet_id) == 0)
+			return wallet_id;
+		wallet_id = found;
+		lock_wait_shared(LOCK_ACCOUNT, lock_name_uuid(&wallet_id));
+	}
+	transfer_error_moved(transfer_id);
+}
+
 static void
 effect_record_charge(Jsonb *payload, const pg_uuid_t *event_id)
 {
-	JsonbContainer	   *root = &payload->root;
-	pg_uuid_t			transfer_id = payload_uuid(root, "", "transfer_id");
-	pg_uuid_t			account_id = payload_uuid(root, "", "account_id");
-	pg_uuid_t			user_id = payload_uuid(root, "", "user_id");
-	const NullableDatum args[] = {uuid_value(&transfer_id),
-								  uuid_value(&account_id),
-								  uuid_value(&user_id),
-								  value(Int64GetDatum(payload_amount(root, "amount"))),
-								  payload_text(root, "currency"),
-								  payload_text(root, "source"),
-								  payload_text(root, "external_ref"),
-								  uuid_value(event_id)};
+	JsonbContainer *root = &payload->root;
+	pg_uuid_t		transfer_id = payload_uuid(root, "", "transfer_id");
+	pg_uuid_t		wallet_id = payload_uuid(root, "", "account_id");
+	pg_uuid_t		user_id = payload_uuid(root, "", "user_id");
+	NullableDatum	columns[] = {uuid_value(&transfer_id),
+								 uuid_value(&user_id),
+								 value(Int64GetDatum(payload_amount(root, "amount"))),
+								 payload_text(root, "currency"),
+								 payload_text(root, "source"),
+								 payload_text(root, "external_ref"),
+								 uuid_value(event_id),
+								 uuid_value(&wallet_id)};
 
-	if (plan_read(&find_charge, args) == 0)
-		error_unknown_object("charge", &transfer_id);
-	plan_write(&record_charge, args);
+	wallet_id = effect_lock_wallet(columns, &transfer_id);
+	plan_write(&record_charge, columns);
 }
 
 static Confirmation
@@ -156,18 +175,17 @@ payload_confirmation(Jsonb *payload)
 {
 	JsonbContainer *root = &payload->root;
 	Confirmation	told = {.booking_id = payload_uuid(root, "", "booking_id"),
-							.concert_date_id = payload_uuid(root, "", "concert_date_id"),
 							.user_id = payload_uuid(root, "", "user_id")};
 	JsonbContainer *seats =
 		payload_field(root, "", "seats", jbvBinary, "an array")->val.binary.data;
 
+	(void) payload_uuid(root, "", "concert_date_id");
 	if (!JsonContainerIsArray(seats) || JsonContainerSize(seats) < 1 ||
 		JsonContainerSize(seats) > SEATS_PER_CALL_LIMIT)
 		error_invalid("payload", "seats",
 					  psprintf("an array of 1 to %d seats there", SEATS_PER_CALL_LIMIT));
 	told.count = (int) JsonContainerSize(seats);
 	told.reservation_ids = palloc(sizeof(pg_uuid_t) * told.count);
-	told.seat_ids = palloc(sizeof(pg_uuid_t) * told.count);
 	for (int i = 0; i < told.count; i++)
 	{
 		JsonbValue *seat = getIthJsonbValueFromContainer(seats, (uint32) i);
@@ -176,7 +194,7 @@ payload_confirmation(Jsonb *payload)
 		if (seat->type != jbvBinary || !JsonContainerIsObject(seat->val.binary.data))
 			error_invalid("payload", psprintf("seats[%d]", i), "an object there");
 		told.reservation_ids[i] = payload_uuid(seat->val.binary.data, path, "reservation_id");
-		told.seat_ids[i] = payload_uuid(seat->val.binary.data, path, "seat_id");
+		(void) payload_uuid(seat->val.binary.data, path, "seat_id");
 	}
 	return told;
 }

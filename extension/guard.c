@@ -68,10 +68,16 @@ static FullTransactionId guard_renames_of;
 
 static SavedPlan find_account = PLAN("SELECT 1 FROM concert.account WHERE id = $1", UUIDOID);
 
-/* An owner is a user or a concert, so no key cascades a concert's id to its revenue accounts. */
-static SavedPlan move_revenue =
-	PLAN("UPDATE concert.account SET owner_id = $2 WHERE owner_id = $1 AND kind = 'revenue'",
-		 UUIDOID, UUIDOID);
+/*
+ * An owner is a user or a concert, so no key cascades a concert's id to its accounts. Who opens one keeps
+ * a date of the concert from this (FOR KEY SHARE).
+ */
+static SavedPlan lock_dates = PLAN(
+	"SELECT 1 FROM concert.concert_date WHERE concert_id = $1 ORDER BY id FOR UPDATE", UUIDOID);
+
+static SavedPlan move_accounts = PLAN("UPDATE concert.account SET owner_id = $2"
+									  " WHERE owner_id = $1 AND kind IN ('revenue', 'fees')",
+									  UUIDOID, UUIDOID);
 
 #define RENAMES_AT_FIRST 16 /* room; it grows */
 
@@ -284,23 +290,56 @@ concert_forget_kept(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* The names of the seats' locks that this transaction has taken here; it lives as long as the transaction. */
+static HTAB *
+guard_locked_names(void)
+{
+	static TransactionId locked_xid = InvalidTransactionId;
+	static HTAB			*names = NULL;
+	HASHCTL				 control = {
+					 .keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = TopTransactionContext};
+
+	if (GetTopTransactionId() != locked_xid)
+	{
+		names = hash_create("locked seats", lock_batch_max(), &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		locked_xid = GetTopTransactionId();
+	}
+	return names;
+}
+
+/* Some of them may have gone with a savepoint. */
+static void
+guard_forget_released(HTAB *names)
+{
+	HASH_SEQ_STATUS scan;
+	uint64		   *name;
+
+	hash_seq_init(&scan, names);
+	while ((name = hash_seq_search(&scan)) != NULL)
+		if (!lock_session_held(LOCK_SEAT, *name))
+			hash_search(names, name, HASH_REMOVE, NULL);
+}
+
 void
 guard_lock_seat(const pg_uuid_t *seat_id)
 {
-	static TransactionId counted_xid = InvalidTransactionId;
-	static int			 locked = 0;
-	TransactionId		 xid = GetTopTransactionId();
-	uint64				 name = lock_name_uuid(seat_id);
+	Oid	   table_oid = direct_table_oid(DIRECT_RESERVATION);
+	HTAB  *names = guard_locked_names();
+	uint64 name = lock_name_uuid(seat_id);
 
-	if (lock_session_held(LOCK_SEAT, name))
+	/* Who has the table's lock needs none of a seat's. */
+	if (lock_session_held(LOCK_SEAT, name) || lock_table_held(table_oid, ShareRowExclusiveLock))
 		return;
-	if (xid != counted_xid)
-		locked = 0;
-	counted_xid = xid;
-	if (locked++ < lock_batch_max())
-		lock_wait(LOCK_SEAT, name);
-	else
-		LockRelationOid(direct_table_oid(DIRECT_RESERVATION), ShareRowExclusiveLock);
+	if (hash_get_num_entries(names) >= lock_batch_max())
+		guard_forget_released(names);
+	if (hash_get_num_entries(names) >= lock_batch_max())
+	{
+		LockRelationOid(table_oid, ShareRowExclusiveLock);
+		return;
+	}
+	lock_wait(LOCK_SEAT, name);
+	hash_search(names, &name, HASH_ENTER, NULL);
 }
 
 /* The lower id first, as reserving takes its seats. */
@@ -351,23 +390,29 @@ guard_judge(const TriggerData *trigger, Deletable *deletable, const GuardedRow *
 	deletable_tell(deletable, &old->id, new->is_deleted ? "deleted" : "restored");
 }
 
-/* Under the old id of a seat or date: whoever keeps a map of it must read that anew. */
+/*
+ * A seat's change once, a date's under both ids: whoever keeps a map of the old one must read that anew,
+ * and who reads the history finds the one from the other.
+ */
 static void
 guard_tell_id(const TriggerData *trigger, const GuardedRow *old, const GuardedRow *new)
 {
-	pg_uuid_t seat_ids[] = {old->id, new->id};
-	Act		  act = {
-			  .action = "renamed",
-			  .date_id = old->id,
-			  .actor = GetUserNameFromId(GetSessionUserId(), false),
-			  .detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
-	  };
+	pg_uuid_t	seat_ids[] = {old->id, new->id};
+	TimestampTz now = GetCurrentTimestamp();
+	Act			act = {
+				.action = "renamed",
+				.date_id = old->id,
+				.actor = GetUserNameFromId(GetSessionUserId(), false),
+				.detail = psprintf("%s was %s", uuid_text(&new->id), uuid_text(&old->id)),
+	};
 
 	if (uuid_compare(&old->id, &new->id) == 0)
 		return;
 	if (strcmp(RelationGetRelationName(trigger->tg_relation), "seat") != 0)
 	{
-		history_add(&act, GetCurrentTimestamp());
+		history_add(&act, now);
+		act.date_id = new->id;
+		history_add(&act, now);
 		return;
 	}
 	act.date_id = value_uuid(guard_column(trigger, trigger->tg_trigtuple, "concert_date_id"));
@@ -423,7 +468,10 @@ concert_guard_change(PG_FUNCTION_ARGS)
 		guard_tell_id(trigger, &old, &new);
 	}
 	else if (strcmp(table, "concert") == 0 && uuid_compare(&old.id, &new.id) != 0)
-		plan_write(&move_revenue, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
+	{
+		plan_write(&lock_dates, PLAN_ARGS(uuid_value(&old.id)));
+		plan_write(&move_accounts, PLAN_ARGS(uuid_value(&old.id), uuid_value(&new.id)));
+	}
 	if (deletable != NULL)
 		guard_judge(trigger, deletable, &old, &new);
 	else

@@ -28,10 +28,14 @@ static SavedPlan find_named =
 		 " WHERE name = $1 AND kind = $2 AND currency = $3 AND deleted_at IS NULL",
 		 TEXTOID, TEXTOID, TEXTOID);
 
-static SavedPlan find_revenue = PLAN(
-	"SELECT a.id FROM concert.concert_date AS d JOIN concert.account AS a ON a.owner_id = d.concert_id"
-	" WHERE d.id = $1 AND a.kind = 'revenue' AND a.currency = $2 AND a.deleted_at IS NULL",
-	UUIDOID, TEXTOID);
+/* By the booking, and in one look: the ids of its date and concert may be others than they were. */
+static SavedPlan find_revenue =
+	PLAN("SELECT a.id FROM concert.reservation AS r"
+		 " JOIN concert.concert_date AS d ON d.id = r.concert_date_id"
+		 " JOIN concert.account AS a ON a.owner_id = d.concert_id"
+		 " WHERE r.booking_id = $1 AND a.kind = 'revenue' AND a.currency = $2"
+		 " AND a.deleted_at IS NULL LIMIT 1",
+		 UUIDOID, TEXTOID);
 
 static SavedPlan replay_charge =
 	PLAN("SELECT jsonb_populate_record(NULL::concert.charge_answer, $1)", JSONBOID);
@@ -85,23 +89,23 @@ wallet_exists(const pg_uuid_t *user_id)
 }
 
 bool
-revenue_find(const pg_uuid_t *date_id, const char *currency, pg_uuid_t *ret_id)
+revenue_find(const Booking *booking, const char *currency, pg_uuid_t *ret_id)
 {
-	if (account_goes_direct() && account_direct_revenue(date_id, currency, ret_id))
+	if (account_goes_direct() && account_direct_revenue(&booking->date_id, currency, ret_id))
 		return true;
-	if (plan_read(&find_revenue, PLAN_ARGS(uuid_value(date_id), text_value(currency))) == 0)
+	if (plan_read(&find_revenue, PLAN_ARGS(uuid_value(&booking->id), text_value(currency))) == 0)
 		return false;
 	*ret_id = plan_uuid(0, 0);
 	return true;
 }
 
 pg_uuid_t
-revenue_account(const pg_uuid_t *date_id, const char *currency)
+revenue_account(const Booking *booking, const char *currency)
 {
 	pg_uuid_t id;
 
-	if (!revenue_find(date_id, currency, &id))
-		error_unknown_object("revenue account of concert date", date_id);
+	if (!revenue_find(booking, currency, &id))
+		error_unknown_object("revenue account of concert date", &booking->date_id);
 	return id;
 }
 

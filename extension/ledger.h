@@ -3,6 +3,7 @@
 #ifndef CONCERT_LEDGER_H
 #define CONCERT_LEDGER_H
 
+#include "reservation.h"
 #include "transfer.h"
 
 /* The user's wallet; false when there is none in this currency. */
@@ -18,10 +19,10 @@ extern bool wallet_exists(const pg_uuid_t *user_id);
 extern pg_uuid_t ledger_open(const char *kind, const char *currency, const pg_uuid_t *owner_id,
 							 const char *name);
 
-/* The account that a concert's sales in this currency are credited to. */
-extern pg_uuid_t revenue_account(const pg_uuid_t *date_id, const char *currency);
+/* The account that sales in this currency of the booking's concert are credited to. */
+extern pg_uuid_t revenue_account(const Booking *booking, const char *currency);
 
 /* The same, where it is no error that there is none. */
-extern bool revenue_find(const pg_uuid_t *date_id, const char *currency, pg_uuid_t *ret_id);
+extern bool revenue_find(const Booking *booking, const char *currency, pg_uuid_t *ret_id);
 
 #endif /* CONCERT_LEDGER_H */

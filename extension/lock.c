@@ -106,6 +106,15 @@ lock_batch_max(void)
 }
 
 bool
+lock_table_held(Oid table_oid, LOCKMODE mode)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, table_oid);
+	return compat_lock_held_by_me(&tag, mode);
+}
+
+bool
 lock_table_try(const char *table)
 {
 	Oid table_oid = get_relname_relid(table, get_namespace_oid("concert", false));

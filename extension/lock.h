@@ -11,6 +11,8 @@
 
 #include "concert.h"
 
+#include "storage/lockdefs.h"
+
 /* field4 of the lock tag; PostgreSQL's own advisory locks use 1 and 2. */
 typedef enum LockClass
 {
@@ -48,6 +50,9 @@ extern bool lock_session_held(LockClass class, uint64 name);
 
 /* How many locks one transaction may take without crowding the others out of the lock table. */
 extern int lock_batch_max(void);
+
+/* Whether this transaction has the table in just this mode. */
+extern bool lock_table_held(Oid table_oid, LOCKMODE mode);
 
 /* Takes a table of schema concert for this transaction alone (ACCESS EXCLUSIVE), or says no. */
 extern bool lock_table_try(const char *table);

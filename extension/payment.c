@@ -33,7 +33,7 @@ payment_lock_wallet(const Booking *booking, Transfer *transfer, Accounts *ret_ac
 	{
 		if (!wallet_find(&booking->user_id, booking->currency, &transfer->debit_id))
 			break;
-		transfer->credit_id = revenue_account(&booking->date_id, booking->currency);
+		transfer->credit_id = revenue_account(booking, booking->currency);
 		*ret_accounts = transfer_lock(&transfer->debit_id, &transfer->credit_id);
 		if (accounts_find(ret_accounts, &transfer->debit_id)->is_known &&
 			accounts_find(ret_accounts, &transfer->credit_id)->is_known)
@@ -80,7 +80,7 @@ payment_capture(Paying *paying, TimestampTz now, const char *correlation_id)
 		transfer_insert(&accounts, &transfer);
 		accounts_save(&accounts);
 	}
-	booking_confirm(booking, now, correlation_id);
+	booking_confirm(&paying->booking, now, correlation_id);
 	payment_event("payment.captured", &payment,
 				  &(PaymentNews){.transfer_id = costs ? &transfer.id : NULL}, correlation_id);
 	paying->payment_id = payment.id;

@@ -4,7 +4,6 @@
 #define CONCERT_PAYMENT_H
 
 #include "ledger.h"
-#include "reservation.h"
 
 /*
  * Locks the wallet of the booking's user and the concert's revenue, sets them in the transfer, and

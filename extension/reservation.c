@@ -181,6 +181,35 @@ booking_reservation_ids(const Booking *booking)
 	return uuid_array_value(ids, booking->count);
 }
 
+static bool
+id_follow(pg_uuid_t *id, pg_uuid_t stored)
+{
+	bool is_other = uuid_compare(id, &stored) != 0;
+
+	*id = stored;
+	return is_other;
+}
+
+bool
+booking_follow_ids(Booking *booking)
+{
+	int	 rows = plan_read(&find_reservations, PLAN_ARGS(booking_reservation_ids(booking)));
+	bool are_others = false;
+
+	for (int row = 0; row < rows; row++)
+	{
+		pg_uuid_t id = plan_uuid(row, COLUMN_ID);
+		int		  i = 0;
+
+		while (i < booking->count && uuid_compare(&booking->reservations[i].id, &id) != 0)
+			i++;
+		if (i < booking->count)
+			are_others |= id_follow(&booking->reservations[i].seat_id, plan_uuid(row, COLUMN_SEAT));
+		are_others |= id_follow(&booking->date_id, plan_uuid(row, COLUMN_DATE));
+	}
+	return are_others;
+}
+
 /* Whether the last run's row is that reservation still; what all rows share is the first row's. */
 static bool
 booking_row_is_same(int row, const Booking *booking, const Reservation *reservation)
@@ -378,32 +407,39 @@ booking_require_changed(SavedPlan *change, int changed, int count)
 	error_rows_kept("change", count - changed, count, "reservation");
 }
 
-/* Writes to every reservation of the booking, as it was read, and tells it. */
+/*
+ * Writes to every reservation of the booking, and tells it by the ids that the rows have since: the
+ * statement waits for a change of id that is open, and from then on such a change waits for us.
+ */
 static void
-booking_change(SavedPlan *change, const Booking *booking, TimestampTz at, Act act, TimestampTz now)
+booking_change(SavedPlan *change, Booking *booking, TimestampTz at, Act act, TimestampTz now)
 {
 	int changed = plan_write(change,
 							 PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(at)),
 									   booking_reservation_ids(booking)));
 
 	booking_require_changed(change, changed, booking->count);
+	(void) booking_follow_ids(booking);
 	booking_tell(booking, act, now);
 }
 
 void
-booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id)
+booking_confirm(Booking *booking, TimestampTz now, const char *correlation_id)
 {
 	int changed = reservation_direct_confirm(booking, now);
 
 	if (changed < booking->count)
+	{
 		changed += plan_write(&confirm_booking,
 							  PLAN_ARGS(uuid_value(&booking->id), value(TimestampTzGetDatum(now))));
-	booking_require_changed(&confirm_booking, changed, booking->count);
+		booking_require_changed(&confirm_booking, changed, booking->count);
+		(void) booking_follow_ids(booking);
+	}
 	booking_tell(booking, (Act){.action = "confirmed", .correlation_id = correlation_id}, now);
 }
 
 void
-booking_cancel(const Booking *booking, TimestampTz now, const char *actor, const char *detail,
+booking_cancel(Booking *booking, TimestampTz now, const char *actor, const char *detail,
 			   const char *correlation_id)
 {
 	booking_change(&cancel_booking, booking, now,
@@ -416,7 +452,7 @@ booking_cancel(const Booking *booking, TimestampTz now, const char *actor, const
 
 /* Who issues a ticket keeps the reservation as it is until that is committed (effect.c). */
 void
-booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor, const char *detail,
+booking_cancel_paid(Booking *booking, TimestampTz now, const char *actor, const char *detail,
 					const char *correlation_id)
 {
 	booking_change(&cancel_paid, booking, now,

@@ -49,29 +49,33 @@ extern Reason booking_lock_pending(const pg_uuid_t *booking_id, const pg_uuid_t 
 
 /*
  * These change rows under their booking's lock, all of them: 09000 when an app's trigger, rule or
- * policy leaves one as it was.
+ * policy leaves one as it was. The booking then has the ids of seats and date that it is told by,
+ * which may be others than were read before.
  *
  * Confirms every reservation of a booking that booking_lock_pending() has answered for.
  */
-extern void booking_confirm(const Booking *booking, TimestampTz now, const char *correlation_id);
+extern void booking_confirm(Booking *booking, TimestampTz now, const char *correlation_id);
 
 /*
- * reservation_direct.c: the same without SQL, row by row; how many it confirmed, in their order. The
- * others are left to the statement.
+ * reservation_direct.c: the same without SQL, row by row; how many it confirmed, in their order, with
+ * their ids. The others are left to the statement.
  */
-extern int reservation_direct_confirm(const Booking *booking, TimestampTz now);
+extern int reservation_direct_confirm(Booking *booking, TimestampTz now);
 
 /* Cancels these reservations of a booking that booking_lock_pending() has answered for. */
-extern void booking_cancel(const Booking *booking, TimestampTz now, const char *actor,
-						   const char *detail, const char *correlation_id);
+extern void booking_cancel(Booking *booking, TimestampTz now, const char *actor, const char *detail,
+						   const char *correlation_id);
 
 /* The same for a booking of which that said REASON_ALREADY_PAID; their tickets are void. */
-extern void booking_cancel_paid(const Booking *booking, TimestampTz now, const char *actor,
+extern void booking_cancel_paid(Booking *booking, TimestampTz now, const char *actor,
 								const char *detail, const char *correlation_id);
 
 /* Marks pending reservations of these seats, their time being over, as expired; tells it. */
 extern void booking_retire_seats(const pg_uuid_t *seat_ids, int count, TimestampTz now,
 								 const char *correlation_id);
+
+/* Takes over the ids of seats and date that the rows have by now; whether any is another one. */
+extern bool booking_follow_ids(Booking *booking);
 
 /* Appends a reservation and adds its price; the array must have room. Raises 22003 past bigint. */
 extern void booking_add(Booking *booking, Reservation reservation);

@@ -13,15 +13,17 @@
 
 enum
 {
+	RESERVATION_DATE = 3,
+	RESERVATION_SEAT = 4,
 	RESERVATION_STATUS = 6,
 	RESERVATION_RESOLVED = 13
 };
 
-/* The row as it stands, but confirmed. */
+/* The row as it stands, but confirmed: one whose id is being changed is not, and is left. */
 static bool
-reservation_confirm(const pg_uuid_t *id, Snapshot snapshot, TimestampTz now)
+reservation_confirm(Booking *booking, Reservation *reservation, Snapshot snapshot, TimestampTz now)
 {
-	Datum		  key = UUIDPGetDatum(id);
+	Datum		  key = UUIDPGetDatum(&reservation->id);
 	NullableDatum columns[RESERVATION_COLUMNS];
 	DirectScan	  scan;
 	bool		  done;
@@ -35,6 +37,8 @@ reservation_confirm(const pg_uuid_t *id, Snapshot snapshot, TimestampTz now)
 			columns[i].value = direct_datum(&scan, i + 1, &columns[i].isnull);
 		columns[RESERVATION_STATUS - 1] = text_value("confirmed");
 		columns[RESERVATION_RESOLVED - 1] = value(TimestampTzGetDatum(now));
+		booking->date_id = direct_uuid(&scan, RESERVATION_DATE);
+		reservation->seat_id = direct_uuid(&scan, RESERVATION_SEAT);
 		done = direct_update(&scan, DIRECT_RESERVATION, columns);
 	}
 	direct_scan_end(&scan);
@@ -42,7 +46,7 @@ reservation_confirm(const pg_uuid_t *id, Snapshot snapshot, TimestampTz now)
 }
 
 int
-reservation_direct_confirm(const Booking *booking, TimestampTz now)
+reservation_direct_confirm(Booking *booking, TimestampTz now)
 {
 	Snapshot snapshot;
 	int		 done = 0;
@@ -51,7 +55,7 @@ reservation_direct_confirm(const Booking *booking, TimestampTz now)
 		return 0;
 	snapshot = direct_snapshot();
 	while (done < booking->count &&
-		   reservation_confirm(&booking->reservations[done].id, snapshot, now))
+		   reservation_confirm(booking, &booking->reservations[done], snapshot, now))
 		done++;
 	UnregisterSnapshot(snapshot);
 	return done;

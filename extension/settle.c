@@ -97,7 +97,7 @@ settle_find_accounts(Settlement *settlement)
 	settlement->funding_id = ledger_open("funding", currency, NULL, payment->provider);
 	settlement->payable_id = ledger_open("refunds_payable", currency, NULL, payment->provider);
 	settlement->has_revenue = settlement->cause == NULL &&
-		revenue_find(&settlement->booking.date_id, currency, &settlement->revenue_id);
+		revenue_find(&settlement->booking, currency, &settlement->revenue_id);
 	if (payment->points == 0 || settle_is_again(settlement))
 		return;
 	settlement->pending.id = payment->pending_id;

@@ -59,6 +59,16 @@ UPDATE concert.reservation SET created_at = created_at - interval '1 hour', expi
 SELECT * FROM concert.pending_ages(:'date');
 SELECT sum(seats) >= 3 AS all_dates FROM concert.pending_ages();
 SELECT pending, expired, cancelled FROM concert.conversion(:'date');
+-- the same under the date's new id, and the old one
+SELECT gen_random_uuid() AS new_date \gset
+SELECT c::text AS conversion FROM concert.conversion(:'date') AS c \gset
+UPDATE concert.concert_date SET id = :'new_date' WHERE id = :'date';
+SELECT c::text = :'conversion' AS same FROM concert.conversion(:'new_date') AS c;
+SELECT ok FROM concert.cancel(:'older', :'bob');
+SELECT c.pending, c.cancelled FROM unnest(ARRAY[:'date', :'new_date']::uuid[]) AS id, concert.conversion(id) AS c;
+SELECT c::text AS conversion FROM concert.conversion(:'date') AS c \gset
+UPDATE concert.concert_date SET id = :'date' WHERE id = :'new_date';
+SELECT c::text = :'conversion' AS same FROM concert.conversion(:'date') AS c;
 
 -- an unknown date has nothing
 SELECT (SELECT count(*) FROM concert.sales_by_section(:'nobody')) AS sections, (SELECT count(*) FROM concert.sales_by_day(:'nobody')) AS days,

@@ -55,6 +55,25 @@ SELECT (SELECT count(*) FROM concert.history_of_booking(id)) AS booking, (SELECT
        (SELECT count(*) FROM concert.history_of_user(id)) AS "user"
 FROM unnest(ARRAY[:'nobody', NULL]::uuid[]) AS id;
 
+-- under whatever id a seat has had: all that was done to it is found under each of them, and nothing of another seat
+SELECT gen_random_uuid() AS second, gen_random_uuid() AS third \gset
+CREATE TEMP TABLE before AS SELECT * FROM concert.history_of_seat(:'a4');
+CREATE TEMP TABLE others AS SELECT * FROM concert.history_of_seat(:'a5');
+UPDATE concert.seat SET id = :'second' WHERE id = :'a4';
+SELECT ok FROM concert.block_seats(ARRAY[:'second']::uuid[], 'piano');
+SELECT ok FROM concert.unblock_seats(ARRAY[:'second']::uuid[]);
+UPDATE concert.seat SET id = :'third' WHERE id = :'second';
+SELECT booking_id AS renamed FROM concert.reserve(:'date', ARRAY[:'third']::uuid[], :'bob') \gset
+SELECT ok FROM concert.cancel(:'renamed', :'bob');
+SELECT action, booking_id IS NOT NULL AS of_booking, detail = :'second' || ' was ' || :'a4' AS first_change, detail = :'third' || ' was ' || :'second' AS second_change
+FROM (SELECT * FROM concert.history_of_seat(:'third') EXCEPT ALL SELECT * FROM before) AS since ORDER BY at;
+SELECT count(*) AS lost FROM (SELECT * FROM before EXCEPT ALL SELECT * FROM concert.history_of_seat(:'third')) AS lost;
+SELECT count(*) AS not_by_each_id FROM unnest(ARRAY[:'a4', :'second']::uuid[]) AS id,
+    LATERAL (SELECT * FROM concert.history_of_seat(:'third') EXCEPT ALL SELECT * FROM concert.history_of_seat(id)) AS missing;
+SELECT count(*) AS of_others FROM (SELECT * FROM concert.history_of_seat(:'a5') EXCEPT ALL SELECT * FROM others) AS more;
+UPDATE concert.seat SET id = :'a4' WHERE id = :'third';
+SELECT count(*) - (SELECT count(*) FROM before) AS and_back FROM concert.history_of_seat(:'a4');
+
 -- never changed, never removed: not by its owner, nor by any role
 UPDATE concert.history SET actor = 'nobody';
 DELETE FROM concert.history WHERE concert_date_id = :'date' AND action <> 'added';

@@ -90,9 +90,19 @@ SELECT count(*) FROM concert.ticket WHERE booking_id = :'pending';
 SELECT pg_temp.attempt(format('SELECT concert.issue_tickets(pg_temp.id_of_age(0), %L, %L)', 'reservation.confirmed', payload)) AS refused
 FROM (VALUES (jsonb_set(:'payload', '{booking_id}', to_jsonb(:'pending'::text))),
              (jsonb_set(:'payload', '{user_id}', to_jsonb(:'bob'::text))),
-             (jsonb_set(:'payload', '{concert_date_id}', to_jsonb(:'section'::text))),
-             (jsonb_set(:'payload', '{seats,1,seat_id}', to_jsonb(:'a1'::text))),
              (jsonb_set(:'payload', '{seats,0,reservation_id}', to_jsonb(:'nobody'::text)))) AS bad (payload);
+
+-- the ids of seat and date may have been changed since: the ticket is of those that the reservation has by now
+SELECT booking_id AS moved FROM concert.reserve(:'date', ARRAY[:'a4']::uuid[], :'ann') \gset
+SELECT ok FROM concert.pay(:'moved', :'ann');
+SELECT id AS moved_event, payload AS moved_payload FROM concert.outbox_event WHERE key = :'moved' AND type = 'reservation.confirmed' \gset
+SELECT gen_random_uuid() AS new_seat, gen_random_uuid() AS new_date \gset
+UPDATE concert.seat SET id = :'new_seat' WHERE id = :'a4';
+UPDATE concert.concert_date SET id = :'new_date' WHERE id = :'date';
+SELECT * FROM concert.issue_tickets(:'moved_event', 'reservation.confirmed', :'moved_payload');
+SELECT seat_id = :'new_seat' AS of_new_seat, concert_date_id = :'new_date' AS of_new_date FROM concert.ticket WHERE booking_id = :'moved';
+UPDATE concert.concert_date SET id = :'date' WHERE id = :'new_date';
+SELECT promise, detail FROM concert.inbox_violations();
 
 -- malformed payloads keep nothing, not even the inbox row
 SELECT pg_temp.attempt(format('SELECT concert.issue_tickets(%L, %L, %L)', event, type, payload)) AS refused
@@ -127,7 +137,16 @@ FROM (VALUES ('{}'), (:'charge'::jsonb - 'transfer_id'), (jsonb_set(:'charge', '
              (jsonb_set(:'charge', '{amount}', '500.0')), (jsonb_set(:'charge', '{amount}', '"500"')), (jsonb_set(:'charge', '{amount}', '1e30')),
              (jsonb_set(:'charge', '{currency}', '"EUR"')), (jsonb_set(:'charge', '{currency}', 'null')), (jsonb_set(:'charge', '{source}', '"till"')),
              (jsonb_set(:'charge', '{external_ref}', '"x"')), (jsonb_set(:'charge', '{user_id}', to_jsonb(:'bob'::text))),
-             (jsonb_set(:'charge', '{account_id}', to_jsonb(:'bob'::text))), (jsonb_set(:'charge', '{transfer_id}', to_jsonb(:'nobody'::text)))) AS bad (payload);
+             (jsonb_set(:'charge', '{transfer_id}', to_jsonb(:'nobody'::text)))) AS bad (payload);
+-- whatever id the wallet has by now
+SELECT id AS late, key AS late_wallet, payload AS late_charge FROM concert.outbox_event
+WHERE type = 'point.charged' AND payload->>'user_id' = :'bob' \gset
+SELECT gen_random_uuid() AS new_wallet \gset
+UPDATE concert.account SET id = :'new_wallet' WHERE id = :'late_wallet';
+SELECT * FROM concert.record_point_charge(:'late', 'point.charged', :'late_charge');
+SELECT account_id = :'new_wallet' AS of_new_wallet, user_id = :'bob' AS bobs FROM concert.point_charge_record WHERE event_id = :'late';
+UPDATE concert.account SET id = :'late_wallet' WHERE id = :'new_wallet';
+SELECT promise, detail FROM concert.inbox_violations();
 
 -- they stay: tickets are only ever soft-deleted, records are history
 SELECT pg_temp.attempt('DELETE FROM concert.ticket'), pg_temp.attempt('TRUNCATE concert.ticket');
@@ -142,6 +161,11 @@ $$;
 SELECT * FROM pg_temp.broken();
 BEGIN;
 UPDATE concert.ticket SET user_id = :'bob', event_id = concert.uuid7() WHERE booking_id = :'booking' AND seat_id = :'a1';
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
+BEGIN;
+UPDATE concert.ticket SET seat_id = CASE WHEN seat_id = :'a1' THEN :'a3'::uuid ELSE seat_id END,
+                          concert_date_id = CASE WHEN seat_id = :'a2' THEN :'nobody'::uuid ELSE concert_date_id END WHERE booking_id = :'booking';
 SELECT * FROM pg_temp.broken();
 ROLLBACK;
 BEGIN;

@@ -115,6 +115,11 @@ ROLLBACK;
 BEGIN;
 UPDATE concert.concert_date SET seats_per_user_max = 1 WHERE id = :'date';
 SELECT * FROM pg_temp.broken();
+SELECT gen_random_uuid() AS second_date, gen_random_uuid() AS third_date \gset
+UPDATE concert.concert_date SET id = :'second_date' WHERE id = :'date';
+UPDATE concert.concert_date SET id = :'third_date' WHERE id = :'second_date';
+SELECT * FROM pg_temp.broken();
+UPDATE concert.concert_date SET id = :'date' WHERE id = :'third_date';
 SET LOCAL session_replication_role = replica;
 DELETE FROM concert.history WHERE action = 'limit_lowered';
 SELECT * FROM pg_temp.broken();

@@ -2,7 +2,9 @@
 -- append-only. What a taker retires and what he takes has one time: the older booking comes first. A
 -- booking's acts are found by booking; a seat's and a user's through the bookings
 -- that they had; the house's own acts (blocks, soft deletes) by seat. (date, xid) makes it the feed
--- of changes of a date: what one snapshot sees and an older one does not.
+-- of changes of a date: what one snapshot sees and an older one does not. The ids of seats and dates are
+-- those of their time: where one is changed, an act 'renamed' names both, a seat's in seat_ids, the old one
+-- first; a date's in detail, 'NEW was OLD', without seats and once under each of the two.
 
 CREATE TABLE concert.history (
     xid             xid8        NOT NULL,
@@ -30,7 +32,8 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON concert.hist
     FOR EACH STATEMENT EXECUTE FUNCTION concert.refuse_change();
 
 -- history_of_booking(booking_id) tells what was done to a booking, oldest first, a row for each seat of
--- an act. actor NULL: the booking's own user, or nobody in particular where a pending merely expired.
+-- an act. actor NULL: the booking's own user, or nobody in particular where a pending merely expired. seat_id is
+-- what it was at that time.
 -- Reads only. Example: SELECT * FROM concert.history_of_booking(:booking);
 CREATE FUNCTION concert.history_of_booking(booking_id uuid)
     RETURNS TABLE (at timestamptz, action text, seat_id uuid, user_id uuid, actor text,
@@ -46,29 +49,38 @@ COMMENT ON FUNCTION concert.history_of_booking(uuid) IS 'what was done to a book
 REVOKE ALL ON FUNCTION concert.history_of_booking(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.history_of_booking(uuid) TO concert_sidecar;
 
--- history_of_seat(seat_id) tells what was done to a seat, oldest first: by its bookings and by the house.
+-- history_of_seat(seat_id) tells what was done to a seat, oldest first: by its bookings and by the house; under
+-- whatever ids it has had, of which seat_id is one. Seats that had one id one after the other are told as one.
 -- Reads only. Example: SELECT * FROM concert.history_of_seat(:seat);
 CREATE FUNCTION concert.history_of_seat(seat_id uuid)
     RETURNS TABLE (at timestamptz, action text, booking_id uuid, user_id uuid, actor text,
                    correlation_id text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+    WITH RECURSIVE ids (id) AS (
+        SELECT history_of_seat.seat_id
+        UNION
+        SELECT renamed.id
+        FROM ids
+        JOIN concert.history AS h ON h.booking_id IS NULL AND h.seat_ids @> ARRAY[ids.id] AND h.action = 'renamed'
+        CROSS JOIN LATERAL unnest(h.seat_ids) AS renamed (id))
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
     WHERE h.booking_id IN (SELECT r.booking_id FROM concert.reservation AS r
-                           WHERE r.seat_id = history_of_seat.seat_id)
-      AND history_of_seat.seat_id = ANY (h.seat_ids)
+                           WHERE r.seat_id = ANY (ARRAY(SELECT id FROM ids)))
+      AND h.seat_ids && ARRAY(SELECT id FROM ids)
     UNION ALL
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
-    WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[history_of_seat.seat_id]
+    WHERE h.booking_id IS NULL AND h.seat_ids && ARRAY(SELECT id FROM ids)
     ORDER BY 1, 3;
 END;
 COMMENT ON FUNCTION concert.history_of_seat(uuid) IS 'what was done to a seat, oldest first';
 REVOKE ALL ON FUNCTION concert.history_of_seat(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.history_of_seat(uuid) TO concert_sidecar;
 
--- history_of_user(user_id) tells what was done to the bookings of a user, oldest first.
+-- history_of_user(user_id) tells what was done to the bookings of a user, oldest first; seat_id is what it was
+-- at that time.
 -- Reads only. Example: SELECT * FROM concert.history_of_user(:user);
 CREATE FUNCTION concert.history_of_user(user_id uuid)
     RETURNS TABLE (at timestamptz, action text, booking_id uuid, seat_id uuid, actor text,

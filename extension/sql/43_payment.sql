@@ -185,7 +185,7 @@ GRANT EXECUTE ON FUNCTION concert.payment_failed(uuid, text, text, text, text) T
 -- refunds lists {refund_id, payment_id, method, provider, amount, currency, status}.
 -- Writes reservation, ticket, history, refund, payment, payment_act, transfer, account, account_balance, the outbox
 -- (reservation.cancelled, payment.refunded for points, payment.refund_due), request_N with a key. Locks request key, booking,
--- accounts in id order, the outbox keys.
+-- the row of the date (KEY SHARE, with a fee), accounts in id order, the outbox keys.
 -- Refusals: unknown (booking or seat), not_owner, held (it is not paid: cancel()), expired, already_resolved,
 -- insufficient_funds (the fee is more than goes back), frozen, too_late (the date has begun, and it is no operator).
 -- Errors: 22004 NULL booking or fee, 22023 a bad fee, text or key, no seats, TK002, TK003, TK004.

@@ -100,10 +100,10 @@ GRANT EXECUTE ON FUNCTION concert.inbox_rotate() TO concert_sidecar;
 
 -- issue_tickets(event_id, type, payload) is the consumer 'ticket': inbox_accept(), and for a
 -- reservation.confirmed one ticket for each of its reservations that is confirmed in this database and
--- has none. Other types get the inbox row alone.
--- Writes inbox_N, ticket. Locks the reservations' rows (KEY SHARE). Refusals: as inbox_accept().
--- Errors: those of inbox_accept(), 22023 a malformed payload, TK001 a reservation that does not exist as
--- the payload says; then nothing is kept.
+-- has none, with the ids of seat and date that the reservation has by now. Other types get the inbox row alone.
+-- Writes inbox_N, ticket. Locks the reservations' rows (SHARE). Refusals: as inbox_accept().
+-- Errors: those of inbox_accept(), 22023 a malformed payload, TK001 a reservation that does not exist, or not of
+-- this booking and user; then nothing is kept.
 -- Example: SELECT * FROM concert.issue_tickets(:event, 'reservation.confirmed', :payload);
 CREATE FUNCTION concert.issue_tickets(event_id uuid, type text, payload jsonb) RETURNS concert.answer
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -113,10 +113,11 @@ REVOKE ALL ON FUNCTION concert.issue_tickets(uuid, text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.issue_tickets(uuid, text, jsonb) TO concert_sidecar;
 
 -- record_point_charge(event_id, type, payload) is the consumer 'point-charge': inbox_accept(), and for a
--- point.charged the record of that charge. Other types get the inbox row alone.
--- Writes inbox_N, point_charge_record. Locks the transfer's row (KEY SHARE). Refusals: as inbox_accept().
+-- point.charged the record of that charge, with the id that the account has by now. Other types get the inbox
+-- row alone. Writes inbox_N, point_charge_record. Locks the wallet (shared, waiting), the transfer's row (KEY SHARE).
+-- Refusals: as inbox_accept().
 -- Errors: those of inbox_accept(), 22023 a malformed payload, TK001 a charge that does not exist as the
--- payload says; then nothing is kept.
+-- payload says, its account's id aside; then nothing is kept.
 -- Example: SELECT * FROM concert.record_point_charge(:event, 'point.charged', :payload);
 CREATE FUNCTION concert.record_point_charge(event_id uuid, type text, payload jsonb) RETURNS concert.answer
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -132,21 +133,26 @@ CREATE VIEW concert.inbox AS
 COMMENT ON VIEW concert.inbox IS 'internal: the inbox rows of all four tables';
 
 -- inbox_violations() is the inbox's part of check_integrity(), all of it P3: a ticket or a record that
--- does not agree with its cause, an effect without its inbox row (of the last 14 days), an inbox row
--- whose event is still in the outbox without its effect. Reads everything.
+-- does not agree with its cause, but for ids that have been changed since, an effect without its inbox row (of
+-- the last 14 days), an inbox row whose event is still in the outbox without its effect. Reads everything.
 CREATE FUNCTION concert.inbox_violations() RETURNS TABLE (promise text, object text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT 'P3'::text, 'ticket ' || t.id, 'its reservation is not confirmed as the ticket says'
     FROM concert.ticket AS t JOIN concert.reservation AS r ON r.id = t.reservation_id
     WHERE t.deleted_at IS NULL
-      AND (r.status, r.concert_date_id, r.seat_id, r.booking_id, r.user_id)
-          <> ('confirmed', t.concert_date_id, t.seat_id, t.booking_id, t.user_id)
+      AND ((r.status, r.booking_id, r.user_id) <> ('confirmed', t.booking_id, t.user_id)
+           OR (r.seat_id <> t.seat_id AND NOT EXISTS (
+               SELECT FROM concert.history AS h
+               WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[t.seat_id] AND h.action = 'renamed'))
+           OR (r.concert_date_id <> t.concert_date_id AND NOT EXISTS (
+               SELECT FROM concert.history AS h
+               WHERE h.concert_date_id = t.concert_date_id AND h.action = 'renamed' AND h.seat_ids = '{}')))
     UNION ALL
     SELECT 'P3', 'point charge record ' || c.id, 'its transfer is not the charge that the record says'
     FROM concert.point_charge_record AS c JOIN concert.transfer AS t ON t.id = c.transfer_id
-    WHERE (t.kind, t.credit_account_id, t.amount, t.currency, t.external_ref)
-          IS DISTINCT FROM ('charge', c.account_id, c.amount, c.currency, c.external_ref)
+    WHERE (t.kind, t.amount, t.currency, t.external_ref)
+          IS DISTINCT FROM ('charge', c.amount, c.currency, c.external_ref)
     UNION ALL
     SELECT 'P3', 'ticket ' || t.id, 'its event is not in the inbox'
     FROM concert.ticket AS t

@@ -104,13 +104,23 @@ GRANT EXECUTE ON FUNCTION concert.pending_ages(uuid) TO concert_admin;
 
 -- conversion(concert_date_id, since) tells from the history what became of the bookings that were made
 -- since then (NULL: ever), seat by seat; share is the confirmed part of the seats, NULL when there are
--- none. A pending that has lapsed counts as pending until it is retired.
+-- none. A pending that has lapsed counts as pending until it is retired. concert_date_id is any of the ids that the
+-- date has had; dates that had one id one after the other count as one.
 -- Reads only. Example: SELECT * FROM concert.conversion(:date);
 CREATE FUNCTION concert.conversion(concert_date_id uuid, since timestamptz DEFAULT NULL)
     RETURNS TABLE (bookings bigint, bookings_confirmed bigint, seats bigint, confirmed bigint,
                    cancelled bigint, expired bigint, pending bigint, share numeric)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
+    WITH RECURSIVE ids (id) AS (
+        SELECT conversion.concert_date_id
+        UNION
+        SELECT renamed.id::uuid
+        FROM ids CROSS JOIN LATERAL (
+            SELECT string_to_array(a.detail, ' was ') AS ids FROM concert.history AS a
+            WHERE a.concert_date_id = ids.id AND a.action = 'renamed' AND a.seat_ids = '{}' OFFSET 0) AS h
+        CROSS JOIN LATERAL unnest(h.ids) AS renamed (id))
     SELECT count(*), count(*) FILTER (WHERE b.confirmed > 0), coalesce(sum(b.reserved), 0)::bigint,
            coalesce(sum(b.confirmed), 0)::bigint, coalesce(sum(b.cancelled), 0)::bigint,
            coalesce(sum(b.expired), 0)::bigint,
@@ -120,8 +130,9 @@ BEGIN ATOMIC
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'confirmed'), 0) AS confirmed,
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'cancelled'), 0) AS cancelled,
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'expired'), 0) AS expired
-          FROM concert.history AS h
-          WHERE h.concert_date_id = conversion.concert_date_id AND h.booking_id IS NOT NULL
+          FROM ids CROSS JOIN LATERAL (
+              SELECT a.booking_id, a.at, a.action, a.seat_ids FROM concert.history AS a
+              WHERE a.concert_date_id = ids.id AND a.booking_id IS NOT NULL OFFSET 0) AS h
           GROUP BY h.booking_id
           HAVING min(h.at) FILTER (WHERE h.action = 'reserved') >= coalesce(since, '-infinity')) AS b;
 END;

@@ -62,9 +62,16 @@ UNION ALL
     FROM (SELECT user_id, concert_date_id, count(*) AS seats
           FROM concert.live_reservation GROUP BY user_id, concert_date_id) AS r
     JOIN concert.concert_date AS d ON d.id = r.concert_date_id
-    LEFT JOIN (SELECT concert_date_id, max(substring(detail FROM '[0-9]+$')::integer) AS from_max
-               FROM concert.history WHERE action = 'limit_lowered' GROUP BY concert_date_id) AS lowered
-         ON lowered.concert_date_id = d.id
+    LEFT JOIN (WITH RECURSIVE lowered (date_id, at, from_max) AS (
+                   SELECT concert_date_id, at, substring(detail FROM '[0-9]+$')::integer
+                   FROM concert.history WHERE action = 'limit_lowered'
+                   UNION
+                   SELECT split_part(h.detail, ' ', 1)::uuid, h.at, l.from_max
+                   FROM lowered AS l
+                   JOIN concert.history AS h ON h.concert_date_id = l.date_id AND h.at >= l.at
+                   WHERE h.action = 'renamed' AND h.seat_ids = '{}')
+               SELECT date_id, max(from_max) AS from_max FROM lowered GROUP BY date_id) AS lowered
+         ON lowered.date_id = d.id
     WHERE r.seats > greatest(d.seats_per_user_max, lowered.from_max)
 UNION ALL
     SELECT 'history', 'booking ' || booking_id,

@@ -90,7 +90,6 @@ ALTER FUNCTION concert.lag() SET jit = off;
 -- What only reads may run in parallel queries.
 ALTER FUNCTION concert.outbox_stamp() PARALLEL SAFE;
 ALTER FUNCTION concert.outbox_stats() PARALLEL SAFE;
-ALTER FUNCTION concert.inbox_violations() PARALLEL SAFE;
 
 -- The head.
 COMMENT ON FUNCTION concert.refuse_delete() IS 'trigger: DELETE and TRUNCATE raise TK005';
@@ -411,15 +410,22 @@ CREATE FUNCTION concert.history_of_seat(seat_id uuid)
                    correlation_id text, detail text)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+    WITH RECURSIVE ids (id) AS (
+        SELECT history_of_seat.seat_id
+        UNION
+        SELECT renamed.id
+        FROM ids
+        JOIN concert.history AS h ON h.booking_id IS NULL AND h.seat_ids @> ARRAY[ids.id] AND h.action = 'renamed'
+        CROSS JOIN LATERAL unnest(h.seat_ids) AS renamed (id))
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
     WHERE h.booking_id IN (SELECT r.booking_id FROM concert.reservation AS r
-                           WHERE r.seat_id = history_of_seat.seat_id)
-      AND history_of_seat.seat_id = ANY (h.seat_ids)
+                           WHERE r.seat_id = ANY (ARRAY(SELECT id FROM ids)))
+      AND h.seat_ids && ARRAY(SELECT id FROM ids)
     UNION ALL
     SELECT h.at, h.action, h.booking_id, h.user_id, h.actor, h.correlation_id, h.detail
     FROM concert.history AS h
-    WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[history_of_seat.seat_id]
+    WHERE h.booking_id IS NULL AND h.seat_ids && ARRAY(SELECT id FROM ids)
     ORDER BY 1, 3;
 END;
 COMMENT ON FUNCTION concert.history_of_seat(uuid) IS 'what was done to a seat, oldest first';
@@ -1334,7 +1340,16 @@ CREATE FUNCTION concert.conversion(concert_date_id uuid, since timestamptz DEFAU
     RETURNS TABLE (bookings bigint, bookings_confirmed bigint, seats bigint, confirmed bigint,
                    cancelled bigint, expired bigint, pending bigint, share numeric)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET jit = off
 BEGIN ATOMIC
+    WITH RECURSIVE ids (id) AS (
+        SELECT conversion.concert_date_id
+        UNION
+        SELECT renamed.id::uuid
+        FROM ids CROSS JOIN LATERAL (
+            SELECT string_to_array(a.detail, ' was ') AS ids FROM concert.history AS a
+            WHERE a.concert_date_id = ids.id AND a.action = 'renamed' AND a.seat_ids = '{}' OFFSET 0) AS h
+        CROSS JOIN LATERAL unnest(h.ids) AS renamed (id))
     SELECT count(*), count(*) FILTER (WHERE b.confirmed > 0), coalesce(sum(b.reserved), 0)::bigint,
            coalesce(sum(b.confirmed), 0)::bigint, coalesce(sum(b.cancelled), 0)::bigint,
            coalesce(sum(b.expired), 0)::bigint,
@@ -1344,8 +1359,9 @@ BEGIN ATOMIC
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'confirmed'), 0) AS confirmed,
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'cancelled'), 0) AS cancelled,
                  coalesce(sum(cardinality(h.seat_ids)) FILTER (WHERE h.action = 'expired'), 0) AS expired
-          FROM concert.history AS h
-          WHERE h.concert_date_id = conversion.concert_date_id AND h.booking_id IS NOT NULL
+          FROM ids CROSS JOIN LATERAL (
+              SELECT a.booking_id, a.at, a.action, a.seat_ids FROM concert.history AS a
+              WHERE a.concert_date_id = ids.id AND a.booking_id IS NOT NULL OFFSET 0) AS h
           GROUP BY h.booking_id
           HAVING min(h.at) FILTER (WHERE h.action = 'reserved') >= coalesce(since, '-infinity')) AS b;
 END;
@@ -1557,6 +1573,53 @@ COMMENT ON FUNCTION concert.payment_transitions() IS 'what each message makes of
 REVOKE ALL ON FUNCTION concert.payment_transitions() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION concert.payment_transitions() TO concert_sidecar;
 
+-- The inbox's part of the integrity.
+CREATE OR REPLACE FUNCTION concert.inbox_violations() RETURNS TABLE (promise text, object text, detail text)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'P3'::text, 'ticket ' || t.id, 'its reservation is not confirmed as the ticket says'
+    FROM concert.ticket AS t JOIN concert.reservation AS r ON r.id = t.reservation_id
+    WHERE t.deleted_at IS NULL
+      AND ((r.status, r.booking_id, r.user_id) <> ('confirmed', t.booking_id, t.user_id)
+           OR (r.seat_id <> t.seat_id AND NOT EXISTS (
+               SELECT FROM concert.history AS h
+               WHERE h.booking_id IS NULL AND h.seat_ids @> ARRAY[t.seat_id] AND h.action = 'renamed'))
+           OR (r.concert_date_id <> t.concert_date_id AND NOT EXISTS (
+               SELECT FROM concert.history AS h
+               WHERE h.concert_date_id = t.concert_date_id AND h.action = 'renamed' AND h.seat_ids = '{}')))
+    UNION ALL
+    SELECT 'P3', 'point charge record ' || c.id, 'its transfer is not the charge that the record says'
+    FROM concert.point_charge_record AS c JOIN concert.transfer AS t ON t.id = c.transfer_id
+    WHERE (t.kind, t.amount, t.currency, t.external_ref)
+          IS DISTINCT FROM ('charge', c.amount, c.currency, c.external_ref)
+    UNION ALL
+    SELECT 'P3', 'ticket ' || t.id, 'its event is not in the inbox'
+    FROM concert.ticket AS t
+    WHERE t.created_at > statement_timestamp() - interval '14 days'
+      AND NOT EXISTS (SELECT FROM concert.inbox AS i WHERE i.event_id = t.event_id AND i.consumer = 'ticket')
+    UNION ALL
+    SELECT 'P3', 'point charge record ' || c.id, 'its event is not in the inbox'
+    FROM concert.point_charge_record AS c
+    WHERE c.created_at > statement_timestamp() - interval '14 days'
+      AND NOT EXISTS (SELECT FROM concert.inbox AS i
+                      WHERE i.event_id = c.event_id AND i.consumer = 'point-charge')
+    UNION ALL
+    SELECT 'P3', 'event ' || e.id, 'was applied without a ticket for reservation ' || r.id
+    FROM concert.outbox_event AS e
+    JOIN concert.inbox AS i ON i.event_id = e.id AND i.consumer = 'ticket'
+    CROSS JOIN LATERAL jsonb_array_elements(e.payload -> 'seats') AS told (seat)
+    JOIN concert.reservation AS r ON r.id = (told.seat ->> 'reservation_id')::uuid
+    WHERE e.topic = 'concert.reservation' AND e.type = 'reservation.confirmed' AND r.status = 'confirmed'
+      AND NOT EXISTS (SELECT FROM concert.ticket AS t WHERE t.reservation_id = r.id)
+    UNION ALL
+    SELECT 'P3', 'event ' || e.id, 'was applied without its point charge record'
+    FROM concert.outbox_event AS e
+    JOIN concert.inbox AS i ON i.event_id = e.id AND i.consumer = 'point-charge'
+    WHERE e.topic = 'concert.point' AND e.type = 'point.charged'
+      AND NOT EXISTS (SELECT FROM concert.point_charge_record AS c
+                      WHERE c.transfer_id = (e.payload ->> 'transfer_id')::uuid);
+END;
+
 -- Integrity.
 CREATE OR REPLACE VIEW concert.violation AS
     SELECT 'P1'::text AS promise, 'seat ' || seat_id AS object,
@@ -1619,9 +1682,16 @@ UNION ALL
     FROM (SELECT user_id, concert_date_id, count(*) AS seats
           FROM concert.live_reservation GROUP BY user_id, concert_date_id) AS r
     JOIN concert.concert_date AS d ON d.id = r.concert_date_id
-    LEFT JOIN (SELECT concert_date_id, max(substring(detail FROM '[0-9]+$')::integer) AS from_max
-               FROM concert.history WHERE action = 'limit_lowered' GROUP BY concert_date_id) AS lowered
-         ON lowered.concert_date_id = d.id
+    LEFT JOIN (WITH RECURSIVE lowered (date_id, at, from_max) AS (
+                   SELECT concert_date_id, at, substring(detail FROM '[0-9]+$')::integer
+                   FROM concert.history WHERE action = 'limit_lowered'
+                   UNION
+                   SELECT split_part(h.detail, ' ', 1)::uuid, h.at, l.from_max
+                   FROM lowered AS l
+                   JOIN concert.history AS h ON h.concert_date_id = l.date_id AND h.at >= l.at
+                   WHERE h.action = 'renamed' AND h.seat_ids = '{}')
+               SELECT date_id, max(from_max) AS from_max FROM lowered GROUP BY date_id) AS lowered
+         ON lowered.date_id = d.id
     WHERE r.seats > greatest(d.seats_per_user_max, lowered.from_max)
 UNION ALL
     SELECT 'history', 'booking ' || booking_id,
