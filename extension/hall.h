@@ -55,7 +55,7 @@ typedef struct Hall
 	bool	has_accessible;
 } Hall;
 
-/* The hall of a date, up to date with all that is committed. Lives until the next call for a map. */
+/* The hall of a date, up to date with all that is committed. Lives as its map does. */
 extern Hall *hall_get(const pg_uuid_t *date_id, const DateRules *rules, TimestampTz now);
 
 /*
