@@ -7,9 +7,9 @@
  * Its readers are of two kinds. Those who tell the map want exactly what their snapshot shows.
  * Those who choose seats want a hint of all that is committed, at the least cost, and with what
  * their own transaction did: for them a reservation is marked from the act itself, its time
- * reckoned. A seat that is marked so is a guess, and read before anybody is told of it. What shows
- * the own transaction's acts is unsure: it is no map for the first kind, and it is forgotten when
- * the transaction or a savepoint rolls back.
+ * reckoned, unless that was a time of its own. A seat that is marked so is a guess, and read before
+ * anybody is told of it. What shows the own transaction's acts is unsure: it is no map for the
+ * first kind, and it is forgotten when the transaction or a savepoint rolls back.
  *
  * What never was in history, an UPDATE by hand or a bulk load, shows when the map is loaded again.
  * No locks. Called between plan_begin() and plan_end().

@@ -353,7 +353,7 @@ taking_take(Taking *taking)
 
 	taking_retire_expired(taking);
 	store_insert_reservations(&booking, taking->now);
-	booking_tell_made(&booking, taking->now, taking->correlation_id);
+	booking_tell_made(&booking, taking->rules.pending_seconds, taking->now, taking->correlation_id);
 	return booking;
 }
 
