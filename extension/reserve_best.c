@@ -34,7 +34,7 @@ typedef struct BestCall
 	uint64	*usable; /* the hall's free seats without those passed over */
 	bool	 met_busy;
 	bool	 met_orphan;
-	bool	 is_renewed; /* once in a call */
+	bool	 is_renewed; /* since it was followed last */
 	bool	 is_reloaded;
 } BestCall;
 
@@ -209,6 +209,24 @@ best_use_hall(BestCall *call, Hall *hall)
 	memcpy(call->usable, hall->free, sizeof(uint64) * hall->words);
 	if (call->concessions != NULL)
 		best_judge_sections(call);
+}
+
+/*
+ * Learns what was done since, which may be much; what was passed over stays so, unless it is
+ * another map.
+ */
+static void
+best_follow(BestCall *call)
+{
+	const Hall *before = call->hall;
+	uint64	   *passed = call->usable;
+
+	for (int w = 0; w < before->words; w++)
+		passed[w] = before->free[w] & ~passed[w];
+	best_use_hall(call, hall_get(&call->taking.date_id, &call->taking.rules, call->taking.now));
+	for (int w = 0; call->hall == before && w < before->words; w++)
+		call->usable[w] &= ~passed[w];
+	call->is_renewed = false;
 }
 
 static void
@@ -423,8 +441,11 @@ best_decide(BestCall *call)
 		reason = best_try(call, seats, &again);
 		if (!again)
 			return reason;
+		if (call->taking.waited)
+			best_follow(call);
 	}
-	return call->met_busy ? REASON_BUSY : best_refusal(call);
+	/* There are more to be tried; unless it is the orphan rule, which says the same the next time. */
+	return call->met_orphan && !call->met_busy ? best_refusal(call) : REASON_BUSY;
 }
 
 /* The seats that were tried last say nothing of why there are none. */

@@ -43,7 +43,8 @@ typedef struct Taking
 	int			count;
 	SeatChoice *seats; /* in id order */
 	DateRules	rules;
-	TimestampTz now; /* what all is judged at */
+	TimestampTz now;	/* what all is judged at */
+	bool		waited; /* for the user's limit, in the last decision */
 } Taking;
 
 /* Sets the seats that are asked for, in the caller's order; ids are all different. */

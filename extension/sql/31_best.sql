@@ -23,8 +23,8 @@ COMMENT ON TYPE concert.reserve_best_answer IS 'the answer of reserve_best(): th
 -- Where the date enforces the orphan rule, it holds here as well. A standing section is sold exactly
 -- up to its seats; accessible ones go last.
 -- Seats that another open transaction is at work on are passed over. Refused: seats is empty and reason
--- is the least final thing in the way: busy (nothing is recorded under the key; the same call may be
--- tried again), orphan, held, sold, blocked; unknown when the hall has no such seats at all, or there is no
+-- is the least final thing in the way: busy (others are at work on seats, or took 64 choices before it could;
+-- nothing is recorded under the key; the same call may be tried again), orphan, held, sold, blocked; unknown when the hall has no such seats at all, or there is no
 -- such date; limit, not_on_sale, no_pass and wrong_currency as in reserve().
 -- What is known of the hall is kept between calls (at most 8 dates and 128 MB a backend) and follows
 -- concert.history; a change that an administrator makes past the functions of this extension is noticed
