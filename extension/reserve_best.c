@@ -245,6 +245,7 @@ best_look_around(BestCall *call, int seat)
 {
 	const Hall *hall = call->hall;
 	bool		found = false;
+	bool		is_busy;
 	int			n = seat;
 
 	while (n > 0 && keptmap_bit(hall->linked, n - 1) && keptmap_bit(call->usable, n - 1))
@@ -252,7 +253,7 @@ best_look_around(BestCall *call, int seat)
 	for (bool is_linked = true; is_linked && keptmap_bit(call->usable, n); n++)
 	{
 		is_linked = keptmap_bit(hall->linked, n);
-		if (!orphan_seat_is_free(&hall->seats[n].id, call->taking.now))
+		if (!orphan_seat_is_free(&hall->seats[n].id, call->taking.now, &is_busy))
 		{
 			keptmap_set_bit(call->usable, n, false);
 			found = true;
@@ -272,15 +273,16 @@ best_learn_orphans(BestCall *call)
 	bool		  found = false;
 
 	for (int i = 0; i < taking->count; i++)
-		if (taking->seats[i].reason == REASON_ORPHAN)
+		if (taking->seats[i].leaves_orphan)
 		{
 			call->met_orphan = true;
+			call->met_busy = call->met_busy || taking->seats[i].orphan_in_doubt;
 			if (best_look_around(call, hall_find(call->hall, &taking->seats[i].row.id)))
 				found = true;
 		}
 	call->met_busy = call->met_busy || found;
 	for (int i = 0; i < taking->count && !found; i++)
-		if (taking->seats[i].reason == REASON_ORPHAN)
+		if (taking->seats[i].leaves_orphan)
 			keptmap_set_bit(call->usable, hall_find(call->hall, &taking->seats[i].row.id), false);
 }
 
@@ -316,7 +318,7 @@ best_learn(BestCall *call)
 		if (seat->reason == REASON_NONE)
 			continue;
 		refused = true;
-		if (seat->reason != REASON_ORPHAN && best_learn_seat(call, seat))
+		if (!seat->leaves_orphan && best_learn_seat(call, seat))
 			is_unknown = true;
 	}
 	if (is_unknown && !call->is_reloaded)
