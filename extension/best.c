@@ -194,7 +194,7 @@ count_accessible(const Hall *hall, int start, int count)
 static uint64
 group_distance(const Hall *hall, int start, int count)
 {
-	return (uint64) hall->distances[start + (count - 1) / 2] + hall->distances[start + count / 2];
+	return hall->distances[start + (count - 1) / 2] + hall->distances[start + count / 2];
 }
 
 static void

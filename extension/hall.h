@@ -47,7 +47,7 @@ typedef struct Hall
 	int			   count;
 	const MapSeat *seats;	  /* the map's, in grid order */
 	int			   words;	  /* of each of the bit sets below, one bit for each seat */
-	uint32		  *distances; /* from the section's focal point, squared */
+	uint64		  *distances; /* from the section's focal point, squared */
 	uint64		  *free;
 	uint64 *linked; /* the next seat is its neighbour in the grid; never in a standing section */
 	bool	has_shared_rows; /* somewhere neighbours are of different sections */
