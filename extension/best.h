@@ -6,7 +6,8 @@
  * that leaves no single empty seat; any block; two groups in neighbouring rows of a section whose
  * columns overlap; groups of at least two in one currency; seats of a standing section. Nearer to
  * the section's focal point is better; a block with more accessible seats than asked for comes
- * after those with fewer.
+ * after those with fewer. Of groups in one currency fewer are better than nearer ones
+ * (best_split.c).
  *
  * Blocks are equal when they are of the same step, with as many accessible seats, and among the
  * nearer quarter of these (BEST_EQUAL_SHARE). So that callers who choose at once hardly meet, the

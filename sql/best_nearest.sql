@@ -24,3 +24,24 @@ $$;
 SELECT pg_temp.strictly(:'house', 1, pg_temp.section(:'house', 1, 1000000, ARRAY[1], ARRAY[1,2,3,4,5,6,7,8,9,10]));
 SELECT pg_temp.strictly(:'house', 2, pg_temp.section(:'house', 1000000, 5, ARRAY[2, 3], ARRAY[1,2,3,4,5,6,7,8,9,10]));
 SELECT pg_temp.strictly(:'house', 1, pg_temp.section(:'house', 4, 5, ARRAY[999999, 1000000], ARRAY[1,2,3,4,5,6,7,8,9,10]));
+SELECT pg_temp.give_back(:'house');
+
+-- groups: rows 1001 and 1003 do, and row 1500 is not nearer for being longer
+SELECT pg_temp.section(:'house', 1, 5, ARRAY[1001, 1003], ARRAY[4,5,6]) AS far \gset
+UPDATE concert.section SET focal_row = 1001 WHERE id = :'far';
+SELECT concert.add_seats(:'house', :'far', 1500, ARRAY[4,5,6,7], ARRAY['1500-4','1500-5','1500-6','1500-7']) AS added;
+SELECT pg_temp.strictly(:'house', 5, :'far');
+SELECT pg_temp.give_back(:'house');
+-- but where fewer groups need it
+SELECT pg_temp.strictly(:'house', 7, :'far');
+SELECT pg_temp.give_back(:'house');
+-- which group stands where in its row, the longest in the nearest
+SELECT pg_temp.section(:'house', 2003, 5, ARRAY[2001, 2003], ARRAY[1,2,3,4,5,6]) AS pair \gset
+SELECT pg_temp.strictly(:'house', 8, :'pair');
+SELECT pg_temp.give_back(:'house');
+-- accessible seats go before
+UPDATE concert.seat SET accessible = true WHERE section_id = :'pair' AND label IN ('2001-1', '2001-2');
+SELECT pg_temp.section(:'house', 2010, 5, ARRAY[2010], ARRAY[1]) AS reads_again \gset
+SELECT pg_temp.strictly(:'house', 8, :'pair', 2);
+SELECT pg_temp.give_back(:'house');
+SELECT * FROM concert.check_integrity();
