@@ -41,7 +41,7 @@ typedef struct BestWish
 	const pg_uuid_t *section_ids;
 	bool			 is_strict; /* the one best, not one of the best */
 	bool			 allow_split;
-	bool			 no_orphans; /* one may be left only where no block of the run avoids it */
+	bool			 no_orphans; /* none where a block of the run avoids it; of the row: orphan.h */
 	const bool
 		*is_affordable; /* by the hall's sections; NULL: where the price is at most price_max */
 } BestWish;
