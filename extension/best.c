@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /* Choosing the best seats; see best.h. */
-#include "best.h"
+#include "best_internal.h"
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -8,16 +8,6 @@
 
 #define BEST_EQUAL_SHARE 4
 #define BEST_EQUAL_MIN 32
-#define SPLIT_GROUP_MIN 2
-
-/* Usable seats side by side in one row, of one section that is wished for. */
-typedef struct Run
-{
-	int start;
-	int count;
-	int before; /* usable neighbours to the left and right, of other sections */
-	int after;
-} Run;
 
 /* One or two groups of seats that would do. */
 typedef struct SeatBlock
@@ -37,17 +27,6 @@ typedef struct Offers
 	int		   room;
 	SeatBlock *blocks;
 } Offers;
-
-typedef struct Chooser
-{
-	const Hall	   *hall;
-	const BestWish *wish;
-	const uint64   *usable;
-	bool		   *is_wished; /* by section */
-	int				run_count;
-	int				run_room;
-	Run			   *runs;
-} Chooser;
 
 static const char *const step_texts[] = {
 	[BEST_NONE] = NULL,		 [BEST_ROW_NO_ORPHAN] = "same_row_no_orphan",
@@ -160,42 +139,7 @@ chooser_find_runs(Chooser *chooser)
 	}
 }
 
-/* Whether seats [start, start + count) of the run leave a seat without a free neighbour. */
-static bool
-run_leaves_orphan(const Run *run, int start, int count)
-{
-	int left = run->before + start - run->start;
-	int right = run->after + run->start + run->count - start - count;
-
-	return left == 1 || right == 1;
-}
-
-/* Whether they may not, some other choice of as many seats in the run leaving none. */
-static bool
-run_forbids(const Chooser *chooser, const Run *run, int start, int count)
-{
-	return chooser->wish->no_orphans && run_leaves_orphan(run, start, count) &&
-		run->before + run->count + run->after - count != 1;
-}
-
 /* Blocks ----------------------------------------------------------------------------------- */
-
-static int
-count_accessible(const Hall *hall, int start, int count)
-{
-	int accessible = 0;
-
-	for (int i = start; hall->has_accessible && i < start + count; i++)
-		accessible += keptmap_bit(hall->accessible, i);
-	return accessible;
-}
-
-/* From the focal point to the middle of the group, squared and doubled. */
-static uint64
-group_distance(const Hall *hall, int start, int count)
-{
-	return (uint64) hall->distances[start + (count - 1) / 2] + hall->distances[start + count / 2];
-}
 
 static void
 offers_add(Offers *offers, uint64 rank, SeatBlock block)
@@ -266,13 +210,6 @@ offers_draw(Offers *offers)
 	if (equal < offers->count)
 		offers_select(offers->blocks, offers->count, equal);
 	return &offers->blocks[pg_prng_uint64_range(&pg_global_prng_state, 0, equal - 1)];
-}
-
-static void
-put_seats(int *seats, int start, int count)
-{
-	for (int i = 0; i < count; i++)
-		seats[i] = start + i;
 }
 
 static void
@@ -430,154 +367,6 @@ choose_adjacent_rows(const Chooser *chooser, int *ret_seats)
 	return BEST_ADJACENT_ROWS;
 }
 
-/* Split ------------------------------------------------------------------------------------ */
-
-typedef struct SplitRun
-{
-	const Run *run;
-	int		   usable_count; /* no more than are wanted */
-	int		   accessible;	 /* no more than are wanted */
-	uint64	   cost;
-} SplitRun;
-
-/* Those with the accessible seats that are needed first, then the longest, then the nearest. */
-static int
-split_compare(const void *a, const void *b)
-{
-	const SplitRun *left = a;
-	const SplitRun *right = b;
-
-	if (left->accessible != right->accessible)
-		return right->accessible - left->accessible;
-	if (left->usable_count != right->usable_count)
-		return right->usable_count - left->usable_count;
-	return (left->cost > right->cost) - (left->cost < right->cost);
-}
-
-static int
-split_find_runs(const Chooser *chooser, const char *currency, SplitRun *ret_runs)
-{
-	const Hall	   *hall = chooser->hall;
-	const BestWish *wish = chooser->wish;
-	int				count = 0;
-
-	for (int i = 0; i < chooser->run_count; i++)
-	{
-		const Run		  *run = &chooser->runs[i];
-		const HallSection *section = &hall->sections[hall->seats[run->start].section];
-
-		if (run->count < SPLIT_GROUP_MIN || strcmp(section->currency, currency) != 0)
-			continue;
-		ret_runs[count++] = (SplitRun){
-			.run = run,
-			.usable_count = Min(run->count, wish->count),
-			.accessible = wish->accessible_count == 0
-				? 0
-				: Min(count_accessible(hall, run->start, run->count), wish->accessible_count),
-			.cost = wish->is_strict ? group_distance(hall, run->start, run->count)
-									: pg_prng_uint64(&pg_global_prng_state),
-		};
-	}
-	qsort(ret_runs, count, sizeof(SplitRun), split_compare);
-	return count;
-}
-
-/*
- * How many of each run, the longest first: as many as it has, but so that no single seat is left
- * over. Where one would be, an earlier and larger group gives one of its seats back. True when
- * all found a place.
- */
-static bool
-split_share(const BestWish *wish, const SplitRun *runs, int count, int *ret_groups)
-{
-	int missing = wish->count;
-	int larger = -1; /* a group that can give one back */
-
-	for (int i = 0; i < count; i++)
-	{
-		int group = missing < SPLIT_GROUP_MIN ? 0 : Min(runs[i].usable_count, missing);
-
-		if (missing - group == 1 && group > SPLIT_GROUP_MIN)
-			group--;
-		else if (missing - group == 1 && larger >= 0)
-		{
-			ret_groups[larger]--;
-			missing++;
-			larger = -1;
-		}
-		ret_groups[i] = group;
-		missing -= group;
-		if (group > SPLIT_GROUP_MIN)
-			larger = i;
-	}
-	return missing == 0;
-}
-
-/* Where in the run the group has the most accessible seats, or begins. */
-static int
-split_place(const Chooser *chooser, const Run *run, int group)
-{
-	int best = run->start;
-	int best_accessible = -1;
-
-	for (int start = run->start; start + group <= run->start + run->count; start++)
-	{
-		int accessible = chooser->wish->accessible_count == 0
-			? 0
-			: count_accessible(chooser->hall, start, group);
-
-		CHECK_FOR_INTERRUPTS();
-		if (accessible > best_accessible && !run_forbids(chooser, run, start, group))
-		{
-			best = start;
-			best_accessible = accessible;
-		}
-	}
-	return best;
-}
-
-static bool
-split_in_currency(const Chooser *chooser, const char *currency, int *ret_seats)
-{
-	SplitRun *runs = palloc(sizeof(SplitRun) * Max(chooser->run_count, 1));
-	int		  run_count = split_find_runs(chooser, currency, runs);
-	int		 *groups = palloc(sizeof(int) * Max(run_count, 1));
-	int		  accessible = 0;
-	int		  put = 0;
-
-	if (split_share(chooser->wish, runs, run_count, groups))
-		for (int i = 0; i < run_count && put < chooser->wish->count; i++)
-		{
-			int start = split_place(chooser, runs[i].run, groups[i]);
-
-			put_seats(ret_seats + put, start, groups[i]);
-			accessible += count_accessible(chooser->hall, start, groups[i]);
-			put += groups[i];
-		}
-	pfree(runs);
-	pfree(groups);
-	return put > 0 && accessible >= chooser->wish->accessible_count;
-}
-
-/* Of sections in the same currency, which one booking has. */
-static BestStep
-choose_split(const Chooser *chooser, int *ret_seats)
-{
-	const Hall *hall = chooser->hall;
-
-	for (int i = 0; i < hall->section_count; i++)
-	{
-		bool is_new = chooser->is_wished[i];
-
-		for (int j = 0; is_new && j < i; j++)
-			is_new = !chooser->is_wished[j] ||
-				strcmp(hall->sections[i].currency, hall->sections[j].currency) != 0;
-		if (is_new && split_in_currency(chooser, hall->sections[i].currency, ret_seats))
-			return BEST_SPLIT;
-	}
-	return BEST_NONE;
-}
-
 /* Standing --------------------------------------------------------------------------------- */
 
 /* Up to so many of the section's usable seats, accessible or not, from a seat on and around. */
@@ -689,7 +478,7 @@ best_choose(const Hall *hall, const uint64 *usable, const BestWish *wish, int *r
 	if (step == BEST_NONE && wish->count > 1)
 		step = choose_adjacent_rows(&chooser, ret_seats);
 	if (step == BEST_NONE && wish->allow_split)
-		step = choose_split(&chooser, ret_seats);
+		step = best_choose_split(&chooser, ret_seats);
 	if (step == BEST_NONE)
 		step = choose_standing(&chooser, ret_seats);
 	return step;

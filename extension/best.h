@@ -6,7 +6,8 @@
  * that leaves no single empty seat; any block; two groups in neighbouring rows of a section whose
  * columns overlap; groups of at least two in one currency; seats of a standing section. Nearer to
  * the section's focal point is better; a block with more accessible seats than asked for comes
- * after those with fewer.
+ * after those with fewer. Of groups in one currency fewer are better than nearer ones
+ * (best_split.c).
  *
  * Blocks are equal when they are of the same step, with as many accessible seats, and among the
  * nearer quarter of these (BEST_EQUAL_SHARE). So that callers who choose at once hardly meet, the
@@ -40,7 +41,7 @@ typedef struct BestWish
 	const pg_uuid_t *section_ids;
 	bool			 is_strict; /* the one best, not one of the best */
 	bool			 allow_split;
-	bool			 no_orphans; /* one may be left only where no block of the run avoids it */
+	bool			 no_orphans; /* none where a block of the run avoids it; of the row: orphan.h */
 	const bool
 		*is_affordable; /* by the hall's sections; NULL: where the price is at most price_max */
 } BestWish;

@@ -244,7 +244,7 @@ orphan_detail(const Taking *taking)
 		const SeatChoice *seat = &taking->seats[i];
 		StringInfoData	  detail;
 
-		if (!seat->leaves_orphan)
+		if (!seat->leaves_orphan || seat->reason == REASON_BUSY)
 			continue;
 		initStringInfo(&detail);
 		appendStringInfoString(&detail, "These would leave none:");

@@ -47,7 +47,7 @@ typedef struct Hall
 	int			   count;
 	const MapSeat *seats;	  /* the map's, in grid order */
 	int			   words;	  /* of each of the bit sets below, one bit for each seat */
-	uint32		  *distances; /* from the section's focal point, squared */
+	uint64		  *distances; /* from the section's focal point, squared */
 	uint64		  *free;
 	uint64 *linked; /* the next seat is its neighbour in the grid; never in a standing section */
 	bool	has_shared_rows; /* somewhere neighbours are of different sections */
@@ -55,7 +55,7 @@ typedef struct Hall
 	bool	has_accessible;
 } Hall;
 
-/* The hall of a date, up to date with all that is committed. Lives until the next call for a map. */
+/* The hall of a date, up to date with all that is committed. Lives as its map does. */
 extern Hall *hall_get(const pg_uuid_t *date_id, const DateRules *rules, TimestampTz now);
 
 /*

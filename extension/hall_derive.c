@@ -73,14 +73,13 @@ hall_find_foci(Hall *hall)
 	}
 }
 
-static uint32
+static uint64
 hall_distance(const MapSeat *seat, const HallSection *section)
 {
-	int64  across = llabs(2 * (int64) seat->col - section->focal_col_twice);
-	int64  along = llabs(2 * ROW_IS_SEATS * (seat->row - section->focal_row));
-	uint64 squared = (uint64) (across * across) + (uint64) (along * along);
+	int64 across = 2 * (int64) seat->col - section->focal_col_twice;
+	int64 along = 2 * ROW_IS_SEATS * (seat->row - section->focal_row);
 
-	return (uint32) Min(squared, PG_UINT32_MAX);
+	return across * across + along * along;
 }
 
 static void
@@ -115,7 +114,7 @@ hall_derive(KeptMap *kept)
 		.count = kept->map.count,
 		.seats = kept->map.seats,
 		.words = kept->words,
-		.distances = MemoryContextAllocHuge(context, sizeof(uint32) * Max(kept->map.count, 1)),
+		.distances = MemoryContextAllocHuge(context, sizeof(uint64) * Max(kept->map.count, 1)),
 		.free = MemoryContextAllocZero(context, bytes),
 		.linked = MemoryContextAllocZero(context, bytes),
 		.accessible = MemoryContextAllocZero(context, bytes),

@@ -16,6 +16,7 @@
 static KeptMap *kept_maps[KEPT_MAPS_MAX]; /* the last used first */
 static int		kept_count;
 
+/* Whoever has it in use reads on in it. */
 static void
 kept_drop(int n)
 {
@@ -23,7 +24,44 @@ kept_drop(int n)
 
 	kept_count--;
 	memmove(&kept_maps[n], &kept_maps[n + 1], sizeof(KeptMap *) * (kept_count - n));
-	MemoryContextDelete(kept->context);
+	kept->is_dropped = true;
+	if (kept->users == 0)
+		MemoryContextDelete(kept->context);
+}
+
+static void
+kept_release(void *arg)
+{
+	KeptMap *kept = arg;
+
+	kept->users--;
+	if (kept->users == 0 && kept->is_dropped)
+		MemoryContextDelete(kept->context);
+}
+
+/*
+ * Until the current context ends, which is the bracket's or below it, also by an error: what runs
+ * within the bracket, an app's policy or function, may read maps itself, or roll back to a savepoint.
+ */
+static void
+kept_use(KeptMap *kept)
+{
+	MemoryContextCallback *release = palloc(sizeof(MemoryContextCallback));
+
+	*release = (MemoryContextCallback){.func = kept_release, .arg = kept};
+	kept->users++;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, release);
+}
+
+static void
+kept_forget(const KeptMap *kept)
+{
+	for (int i = 0; i < kept_count; i++)
+		if (kept_maps[i] == kept)
+		{
+			kept_drop(i);
+			return;
+		}
 }
 
 static void
@@ -85,6 +123,16 @@ kept_find(const pg_uuid_t *date_id)
 	return NULL;
 }
 
+static KeptMap *
+kept_find_to_use(const pg_uuid_t *date_id)
+{
+	KeptMap *kept = kept_find(date_id);
+
+	if (kept != NULL)
+		kept_use(kept);
+	return kept;
+}
+
 static void
 kept_set_lapsing(KeptMap *kept, int n)
 {
@@ -119,7 +167,7 @@ kept_load(const pg_uuid_t *date_id, Snapshot snapshot)
 	return kept;
 }
 
-/* First, in the place of the date's map before it. The one in use stays, however large. */
+/* First, in the place of the date's map before it, and in use. It stays, however large. */
 static void
 kept_put_first(KeptMap *kept)
 {
@@ -134,6 +182,7 @@ kept_put_first(KeptMap *kept)
 	kept_maps[0] = kept;
 	kept_count++;
 	MemoryContextSetParent(kept->context, TopMemoryContext);
+	kept_use(kept);
 	for (int i = 0; i < kept_count; i++)
 	{
 		bytes += MemoryContextMemAllocated(kept_maps[i]->context, true);
@@ -225,7 +274,7 @@ kept_set_version(KeptMap *kept, Snapshot snapshot)
 	kept->version = version;
 }
 
-/* Of the first map; false, and it is gone, when it must be loaded again. */
+/* Of a map in use; false, and it is no longer kept, when it must be loaded again. */
 static bool
 kept_bring_up(KeptMap *kept, Snapshot snapshot, int pending_seconds)
 {
@@ -241,7 +290,7 @@ kept_bring_up(KeptMap *kept, Snapshot snapshot, int pending_seconds)
 		!kept_follow_acts(kept, &acts, pending_seconds, reread) ||
 		!kept_reread(kept, reread, snapshot))
 	{
-		kept_drop(0);
+		kept_forget(kept);
 		return false;
 	}
 	kept_set_version(kept, snapshot);
@@ -281,7 +330,7 @@ kept_bring_up_exactly(KeptMap *kept, Snapshot snapshot)
 const SeatMap *
 keptmap_read(const pg_uuid_t *date_id, Snapshot snapshot)
 {
-	KeptMap *kept = kept_find(date_id);
+	KeptMap *kept = kept_find_to_use(date_id);
 	bool	 is_kept = kept_is_for(kept, date_id, snapshot);
 
 	kept = is_kept ? kept_bring_up_exactly(kept, snapshot) : NULL;
@@ -296,7 +345,7 @@ keptmap_read(const pg_uuid_t *date_id, Snapshot snapshot)
 const KeptMap *
 keptmap_read_kept(const pg_uuid_t *date_id, Snapshot snapshot)
 {
-	KeptMap *kept = kept_find(date_id);
+	KeptMap *kept = kept_find_to_use(date_id);
 
 	return kept_is_for(kept, date_id, snapshot) ? kept_bring_up_exactly(kept, snapshot) : NULL;
 }
@@ -323,7 +372,7 @@ keptmap_reload(const pg_uuid_t *date_id)
 KeptMap *
 keptmap_follow(const pg_uuid_t *date_id, int pending_seconds)
 {
-	KeptMap *kept = kept_find(date_id);
+	KeptMap *kept = kept_find_to_use(date_id);
 	Snapshot snapshot;
 	bool	 is_up;
 

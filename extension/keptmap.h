@@ -7,9 +7,9 @@
  * Its readers are of two kinds. Those who tell the map want exactly what their snapshot shows.
  * Those who choose seats want a hint of all that is committed, at the least cost, and with what
  * their own transaction did: for them a reservation is marked from the act itself, its time
- * reckoned. A seat that is marked so is a guess, and read before anybody is told of it. What shows
- * the own transaction's acts is unsure: it is no map for the first kind, and it is forgotten when
- * the transaction or a savepoint rolls back.
+ * reckoned, unless that was a time of its own. A seat that is marked so is a guess, and read before
+ * anybody is told of it. What shows the own transaction's acts is unsure: it is no map for the
+ * first kind, and it is forgotten when the transaction or a savepoint rolls back.
  *
  * What never was in history, an UPDATE by hand or a bulk load, shows when the map is loaded again.
  * No locks. Called between plan_begin() and plan_end().
@@ -36,6 +36,8 @@ struct KeptMap
 	uint64		 *lapsing; /* for each whose pending or block ends, or ended, by itself */
 	int			  words;   /* of either */
 	bool		  is_unsure;
+	int			  users;	  /* it lives as long as any of them */
+	bool		  is_dropped; /* no longer kept */
 	/* What somebody derived from the map, in its context, and is told of each seat that changed. */
 	void *derived;
 	void (*seat_changed)(KeptMap *kept, int seat);
@@ -43,7 +45,7 @@ struct KeptMap
 
 /*
  * The map as the snapshot, which must be registered or active, shows it; only what never was in
- * history may be missing, for a minute. It is the caller's to read until the next call.
+ * history may be missing, for a minute. It is the caller's to read until the current context ends.
  * keptmap_read_kept() does not load what is not kept: NULL.
  */
 extern const SeatMap *keptmap_read(const pg_uuid_t *date_id, Snapshot snapshot);
@@ -52,7 +54,7 @@ extern const KeptMap *keptmap_read_kept(const pg_uuid_t *date_id, Snapshot snaps
 /*
  * The map with all that is committed and all that this transaction did, however long ago it was
  * loaded. Reservations made since are reckoned to last so many seconds; with KEPTMAP_NO_GUESS
- * they, and all guesses before, are read. Lives until the next call.
+ * they, and all guesses before, are read. Lives until the current context ends.
  */
 extern KeptMap *keptmap_follow(const pg_uuid_t *date_id, int pending_seconds);
 

@@ -18,20 +18,21 @@ enum
 	HISTORY_AT,
 	HISTORY_BOOKING = 4,
 	HISTORY_ACTION = 6,
-	HISTORY_SEATS = 10
+	HISTORY_DETAIL = 9,
+	HISTORY_SEATS
 };
 
 /*
  * Each of the transactions that are named is looked up by itself: xid = ANY would be a filter over
  * all of the date's history in a plan that was made while there was none.
  */
-static SavedPlan find_acts =
-	PLAN("SELECT late.* FROM unnest($4) AS open (xid) CROSS JOIN LATERAL"
-		 " (SELECT h.xid, h.at, h.booking_id, h.action, h.seat_ids FROM concert.history AS h"
-		 "  WHERE h.concert_date_id = $1 AND h.xid = open.xid OFFSET 0) AS late"
-		 " UNION ALL SELECT xid, at, booking_id, action, seat_ids FROM concert.history"
-		 " WHERE concert_date_id = $1 AND xid >= $2 AND xid < $3 LIMIT $5",
-		 UUIDOID, XID8OID, XID8OID, XID8ARRAYOID, INT4OID);
+static SavedPlan find_acts = PLAN(
+	"SELECT late.* FROM unnest($4) AS open (xid) CROSS JOIN LATERAL"
+	" (SELECT h.xid, h.at, h.booking_id, h.action, h.seat_ids, h.detail FROM concert.history AS h"
+	"  WHERE h.concert_date_id = $1 AND h.xid = open.xid OFFSET 0) AS late"
+	" UNION ALL SELECT xid, at, booking_id, action, seat_ids, detail FROM concert.history"
+	" WHERE concert_date_id = $1 AND xid >= $2 AND xid < $3 LIMIT $5",
+	UUIDOID, XID8OID, XID8OID, XID8ARRAYOID, INT4OID);
 
 static SavedPlan find_own_act =
 	PLAN("SELECT 1 FROM concert.history WHERE concert_date_id = $1 AND xid = $2 LIMIT 1", UUIDOID,
@@ -47,17 +48,19 @@ typedef struct Reading
 	MapActs			 *acts;
 } Reading;
 
+/* What is reserved for another time than the date's has a detail. */
 static MapActKind
-act_kind(Datum action)
+act_kind(Datum action, bool has_detail)
 {
 	if (value_is_text(action, "reserved"))
-		return MAP_RESERVED;
+		return has_detail ? MAP_OTHER : MAP_RESERVED;
 	return value_is_text(action, "confirmed") ? MAP_CONFIRMED : MAP_OTHER;
 }
 
 /* False when the map must be read anew for it; an act without seats is on the date as a whole. */
 static bool
-reading_add(Reading *reading, TimestampTz at, bool is_of_house, Datum action, Datum seats)
+reading_add(Reading *reading, TimestampTz at, bool is_of_house, Datum action, bool has_detail,
+			Datum seats)
 {
 	const ArrayType *array = DatumGetArrayTypePCopy(seats);
 	int				 count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
@@ -73,7 +76,7 @@ reading_add(Reading *reading, TimestampTz at, bool is_of_house, Datum action, Da
 		acts->acts = repalloc(acts->acts, sizeof(MapAct) * reading->room);
 	}
 	acts->acts[acts->count++] = (MapAct){
-		.kind = act_kind(action),
+		.kind = act_kind(action, has_detail),
 		.at = at,
 		.count = count,
 		.seat_ids = (const pg_uuid_t *) ARR_DATA_PTR(array),
@@ -105,6 +108,7 @@ reading_scan(Reading *reading, FullTransactionId xid, bool and_later)
 			goes_on = reading_add(reading, direct_int64(&scan, HISTORY_AT),
 								  direct_is_null(&scan, HISTORY_BOOKING),
 								  direct_datum(&scan, HISTORY_ACTION, &isnull),
+								  !direct_is_null(&scan, HISTORY_DETAIL),
 								  direct_datum(&scan, HISTORY_SEATS, &isnull));
 	}
 	direct_scan_end(&scan);
@@ -151,7 +155,7 @@ reading_by_statement(Reading *reading)
 
 	for (int row = 0; row < rows; row++)
 		if (!reading_add(reading, plan_time(row, 1), plan_is_null(row, 2), plan_datum(row, 3),
-						 plan_datum(row, 4)))
+						 !plan_is_null(row, 5), plan_datum(row, 4)))
 			return false;
 	return true;
 }

@@ -15,7 +15,7 @@
 
 typedef enum MapActKind
 {
-	MAP_RESERVED,
+	MAP_RESERVED, /* for the date's own pending time, which ends by itself */
 	MAP_CONFIRMED,
 	MAP_OTHER
 } MapActKind;

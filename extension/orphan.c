@@ -30,13 +30,15 @@ typedef struct RowSeat
 	bool		is_judged; /* by an earlier seat of its run */
 	bool		is_read;
 	bool		is_free; /* once read */
+	bool		is_busy;
 } RowSeat;
 
 typedef struct Row
 {
 	const Taking *taking;
 	int			  count;
-	RowSeat		 *seats; /* by col */
+	RowSeat		 *seats;	/* by col */
+	bool		  met_busy; /* one that somebody is at work on was looked at, since it was unset */
 } Row;
 
 static Row
@@ -63,13 +65,15 @@ row_read(const Taking *taking, int number)
 
 /* Whoever has its lock may be taking it. */
 bool
-orphan_seat_is_free(const pg_uuid_t *id, TimestampTz now)
+orphan_seat_is_free(const pg_uuid_t *id, TimestampTz now, bool *ret_is_busy)
 {
 	SeatRow seat = {.id = *id};
 
-	if (lock_is_taken(LOCK_SEAT, lock_name_uuid(id)))
+	*ret_is_busy = lock_is_taken(LOCK_SEAT, lock_name_uuid(id));
+	if (*ret_is_busy)
 		return false;
 	store_read_seats(&seat, 1, now, STORE_TO_NAME);
+	*ret_is_busy = seat.found && seat.is_in_doubt;
 	return seat.found && !seat.is_in_doubt && !(seat.is_blocked && seat.blocked_until > now) &&
 		!(seat.has_live && !(seat.is_pending && seat.expires_at <= now));
 }
@@ -83,8 +87,9 @@ row_is_free(Row *row, int n)
 	if (seat->choice != NULL)
 		return false;
 	if (!seat->is_read)
-		seat->is_free = orphan_seat_is_free(&seat->id, row->taking->now);
+		seat->is_free = orphan_seat_is_free(&seat->id, row->taking->now, &seat->is_busy);
 	seat->is_read = true;
+	row->met_busy = row->met_busy || seat->is_busy;
 	return seat->is_free;
 }
 
@@ -194,7 +199,7 @@ row_alternative(Row *row, int first, int last, int chosen)
 
 /* Marks the run's chosen seats and names the block from start on as the alternative to them. */
 static void
-run_mark(Row *row, int first, int last, int chosen, int start)
+run_mark(Row *row, int first, int last, int chosen, int start, bool is_in_doubt)
 {
 	pg_uuid_t *alternative = palloc(sizeof(pg_uuid_t) * chosen);
 
@@ -207,24 +212,48 @@ run_mark(Row *row, int first, int last, int chosen, int start)
 		if (choice == NULL)
 			continue;
 		choice->leaves_orphan = true;
+		choice->orphan_in_doubt = is_in_doubt;
 		choice->alternative = alternative;
 		choice->alternative_count = chosen;
 	}
 }
 
-/* Judges the run of a chosen seat, once; true when it leaves a single seat without need. */
+/* Whether a chosen seat's neighbours are left single; in doubt when only busy seats have it so. */
+static bool
+row_leaves_any_single(Row *row, int n, bool *ret_is_in_doubt)
+{
+	bool any = false;
+
+	*ret_is_in_doubt = true;
+	for (int side = -1; side <= 1; side += 2)
+	{
+		row->met_busy = false;
+		if (!row_leaves_single(row, n, side))
+			continue;
+		any = true;
+		*ret_is_in_doubt = *ret_is_in_doubt && row->met_busy;
+	}
+	return any;
+}
+
+/*
+ * Judges the run of a chosen seat, once; true when it leaves a single seat without need. Where a
+ * busy seat becomes free the run has but more room; only for a run without room it matters where
+ * that ends, and what else the row has.
+ */
 static bool
 row_judge_run(Row *row, int n)
 {
-	int first;
-	int last;
-	int chosen = 0;
-	int alternative;
+	int	 first;
+	int	 last;
+	int	 chosen = 0;
+	int	 alternative;
+	bool is_in_doubt;
 
-	if (row->seats[n].is_judged || !row->seats[n].is_seated)
+	if (row->seats[n].is_judged || !row->seats[n].is_seated ||
+		!row_leaves_any_single(row, n, &is_in_doubt))
 		return false;
-	if (!row_leaves_single(row, n, -1) && !row_leaves_single(row, n, 1))
-		return false;
+	row->met_busy = false;
 	first = row_run_end(row, n, -1);
 	last = row_run_end(row, n, 1);
 	for (int i = first; i <= last; i++)
@@ -232,11 +261,16 @@ row_judge_run(Row *row, int n)
 		row->seats[i].is_judged = true;
 		chosen += row->seats[i].choice != NULL;
 	}
-	alternative = last - first + 1 - chosen != 1 ? run_alternative(row, first, last, chosen)
-												 : row_alternative(row, first, last, chosen);
+	if (last - first + 1 - chosen != 1)
+		alternative = run_alternative(row, first, last, chosen);
+	else
+	{
+		alternative = row_alternative(row, first, last, chosen);
+		is_in_doubt = is_in_doubt || row->met_busy;
+	}
 	if (alternative < 0 || section_is_relaxed(row->taking, &row->seats[n].section_id))
 		return false;
-	run_mark(row, first, last, chosen, alternative);
+	run_mark(row, first, last, chosen, alternative, is_in_doubt);
 	return true;
 }
 
@@ -265,7 +299,8 @@ row_is_judged(const Taking *taking, int n)
 Reason
 orphan_judge(Taking *taking)
 {
-	bool found = false;
+	bool   found = false;
+	Reason reason = REASON_BUSY;
 
 	if (taking->rules.orphan_rule == ORPHAN_OFF || taking->now >= taking->rules.orphan_relaxed_at)
 		return REASON_NONE;
@@ -275,7 +310,14 @@ orphan_judge(Taking *taking)
 	if (!found || taking->rules.orphan_rule == ORPHAN_WARN)
 		return REASON_NONE;
 	for (int i = 0; i < taking->count; i++)
-		if (taking->seats[i].leaves_orphan)
-			taking->seats[i].reason = REASON_ORPHAN;
-	return REASON_ORPHAN;
+	{
+		SeatChoice *seat = &taking->seats[i];
+
+		if (!seat->leaves_orphan)
+			continue;
+		seat->reason = seat->orphan_in_doubt ? REASON_BUSY : REASON_ORPHAN;
+		if (!seat->orphan_in_doubt)
+			reason = REASON_ORPHAN;
+	}
+	return reason;
 }

@@ -6,8 +6,9 @@
  * before. There was no need when another block of as many seats, in the same run of free
  * neighbours, leaves none, which is so unless the run has just one seat more than are taken of it;
  * or when another run of the same row and section has such a block.
- * Pending, sold and blocked seats are taken, and so is one whose lock somebody else has: of two
- * who choose on both sides of a seat at once, the one that locked later sees the other.
+ * Pending, sold and blocked seats are taken, and so is a busy one, whose lock somebody else has or
+ * which is in an open transaction: of two who choose on both sides of a seat at once, the one that
+ * locked later sees the other. It is not refused for good then, as the other may yet give up.
  */
 #ifndef CONCERT_ORPHAN_H
 #define CONCERT_ORPHAN_H
@@ -17,11 +18,11 @@
 /*
  * Judges seats that are locked and free, as the date's rule wants it, at taking->now. Where it is
  * enforced, REASON_ORPHAN: the seats concerned have it as their reason, and a block that would
- * do. Where it only warns, they are marked.
+ * do; or REASON_BUSY, when that rests on a busy seat. Where it only warns, they are marked.
  */
 extern Reason orphan_judge(Taking *taking);
 
-/* Whether the rule counts the seat as free. */
-extern bool orphan_seat_is_free(const pg_uuid_t *id, TimestampTz now);
+/* Whether the rule counts the seat as free; a busy one it does not. */
+extern bool orphan_seat_is_free(const pg_uuid_t *id, TimestampTz now, bool *ret_is_busy);
 
 #endif /* CONCERT_ORPHAN_H */

@@ -330,10 +330,25 @@ booking_tell(const Booking *booking, Act act, TimestampTz now)
 				booking_payload(booking, act.detail), act.correlation_id);
 }
 
-void
-booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id)
+/* NULL when it is pending for so many seconds, the date's. */
+static const char *
+booking_pending_detail(const Booking *booking, int usual_seconds, TimestampTz now)
 {
-	booking_add_history(booking, (Act){.action = "reserved", .correlation_id = correlation_id},
+	TimestampTz pending = booking->expires_at - now;
+
+	if (pending == usual_seconds * USECS_PER_SEC)
+		return NULL;
+	return psprintf("pending for " INT64_FORMAT " s", pending / USECS_PER_SEC);
+}
+
+void
+booking_tell_made(const Booking *booking, int usual_seconds, TimestampTz now,
+				  const char *correlation_id)
+{
+	booking_add_history(booking,
+						(Act){.action = "reserved",
+							  .detail = booking_pending_detail(booking, usual_seconds, now),
+							  .correlation_id = correlation_id},
 						now);
 	outbox_emit_first(TOPIC_RESERVATION, uuid_text(&booking->id), "reservation.reserved",
 					  booking_payload(booking, NULL), correlation_id);

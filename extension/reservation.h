@@ -87,10 +87,11 @@ extern void booking_add(Booking *booking, Reservation reservation);
 extern void booking_take_stored(Booking *booking);
 
 /*
- * Tells of a booking that this transaction has just made: a row of history and the event
- * reservation.reserved.
+ * Tells of a booking that this transaction has just made: a row of history, with a detail when it
+ * is pending for another time than the date's, usual_seconds, and the event reservation.reserved.
  */
-extern void booking_tell_made(const Booking *booking, TimestampTz now, const char *correlation_id);
+extern void booking_tell_made(const Booking *booking, int usual_seconds, TimestampTz now,
+							  const char *correlation_id);
 
 /* The same of one that this transaction has taken again, for money that came late. */
 extern void booking_tell_taken_again(const Booking *booking, TimestampTz now,

@@ -34,7 +34,7 @@ typedef struct BestCall
 	uint64	*usable; /* the hall's free seats without those passed over */
 	bool	 met_busy;
 	bool	 met_orphan;
-	bool	 is_renewed; /* once in a call */
+	bool	 is_renewed; /* since it was followed last */
 	bool	 is_reloaded;
 } BestCall;
 
@@ -211,6 +211,24 @@ best_use_hall(BestCall *call, Hall *hall)
 		best_judge_sections(call);
 }
 
+/*
+ * Learns what was done since, which may be much; what was passed over stays so, unless it is
+ * another map.
+ */
+static void
+best_follow(BestCall *call)
+{
+	const Hall *before = call->hall;
+	uint64	   *passed = call->usable;
+
+	for (int w = 0; w < before->words; w++)
+		passed[w] = before->free[w] & ~passed[w];
+	best_use_hall(call, hall_get(&call->taking.date_id, &call->taking.rules, call->taking.now));
+	for (int w = 0; call->hall == before && w < before->words; w++)
+		call->usable[w] &= ~passed[w];
+	call->is_renewed = false;
+}
+
 static void
 best_reload(BestCall *call)
 {
@@ -227,6 +245,7 @@ best_look_around(BestCall *call, int seat)
 {
 	const Hall *hall = call->hall;
 	bool		found = false;
+	bool		is_busy;
 	int			n = seat;
 
 	while (n > 0 && keptmap_bit(hall->linked, n - 1) && keptmap_bit(call->usable, n - 1))
@@ -234,7 +253,7 @@ best_look_around(BestCall *call, int seat)
 	for (bool is_linked = true; is_linked && keptmap_bit(call->usable, n); n++)
 	{
 		is_linked = keptmap_bit(hall->linked, n);
-		if (!orphan_seat_is_free(&hall->seats[n].id, call->taking.now))
+		if (!orphan_seat_is_free(&hall->seats[n].id, call->taking.now, &is_busy))
 		{
 			keptmap_set_bit(call->usable, n, false);
 			found = true;
@@ -254,15 +273,16 @@ best_learn_orphans(BestCall *call)
 	bool		  found = false;
 
 	for (int i = 0; i < taking->count; i++)
-		if (taking->seats[i].reason == REASON_ORPHAN)
+		if (taking->seats[i].leaves_orphan)
 		{
 			call->met_orphan = true;
+			call->met_busy = call->met_busy || taking->seats[i].orphan_in_doubt;
 			if (best_look_around(call, hall_find(call->hall, &taking->seats[i].row.id)))
 				found = true;
 		}
 	call->met_busy = call->met_busy || found;
 	for (int i = 0; i < taking->count && !found; i++)
-		if (taking->seats[i].reason == REASON_ORPHAN)
+		if (taking->seats[i].leaves_orphan)
 			keptmap_set_bit(call->usable, hall_find(call->hall, &taking->seats[i].row.id), false);
 }
 
@@ -298,7 +318,7 @@ best_learn(BestCall *call)
 		if (seat->reason == REASON_NONE)
 			continue;
 		refused = true;
-		if (seat->reason != REASON_ORPHAN && best_learn_seat(call, seat))
+		if (!seat->leaves_orphan && best_learn_seat(call, seat))
 			is_unknown = true;
 	}
 	if (is_unknown && !call->is_reloaded)
@@ -423,8 +443,11 @@ best_decide(BestCall *call)
 		reason = best_try(call, seats, &again);
 		if (!again)
 			return reason;
+		if (call->taking.waited)
+			best_follow(call);
 	}
-	return call->met_busy ? REASON_BUSY : best_refusal(call);
+	/* There are more to be tried; unless it is the orphan rule, which says the same the next time. */
+	return call->met_orphan && !call->met_busy ? best_refusal(call) : REASON_BUSY;
 }
 
 /* The seats that were tried last say nothing of why there are none. */

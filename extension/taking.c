@@ -258,9 +258,9 @@ taking_seats_reason(const Taking *taking)
  * rules, which no lock of ours keeps, are read again where there was time for them to change.
  */
 static Reason
-taking_judge_locked(Taking *taking, bool waited)
+taking_judge_locked(Taking *taking)
 {
-	Reason reason = waited ? taking_judge_date(taking) : taking_judge_rules(taking);
+	Reason reason = taking->waited ? taking_judge_date(taking) : taking_judge_rules(taking);
 
 	if (reason != REASON_NONE)
 		return reason;
@@ -284,20 +284,20 @@ Reason
 taking_decide(Taking *taking)
 {
 	Reason reason = taking_judge_date(taking);
-	bool   waited = false;
 	bool   all_free;
 
+	taking->waited = false;
 	if (reason != REASON_NONE)
 		return reason;
 	all_free = taking_probe(taking, STORE_FIRST_LOOK);
 	if (!all_free && taking->count > 1)
 		all_free = taking_probe(taking, STORE_TO_NAME);
 	if (all_free)
-		waited = taking_lock_limit(taking);
+		taking->waited = taking_lock_limit(taking);
 	/* Of several seats those that look free are tried all the same: they may be busy. */
 	if (all_free || taking->count > 1)
 		all_free = taking_lock(taking) && all_free;
-	reason = all_free ? taking_judge_locked(taking, waited) : taking_seats_reason(taking);
+	reason = all_free ? taking_judge_locked(taking) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
 		taking_release(taking);
 	return reason;
@@ -353,7 +353,7 @@ taking_take(Taking *taking)
 
 	taking_retire_expired(taking);
 	store_insert_reservations(&booking, taking->now);
-	booking_tell_made(&booking, taking->now, taking->correlation_id);
+	booking_tell_made(&booking, taking->rules.pending_seconds, taking->now, taking->correlation_id);
 	return booking;
 }
 

@@ -17,16 +17,17 @@
 /* One seat that is asked for. */
 typedef struct SeatChoice
 {
-	SeatRow			 row;
-	int				 asked;		  /* its place in the caller's list */
-	const char		*concession;  /* the name of the price that is asked for; NULL: the full one */
-	Reason			 reason;	  /* why it is refused */
-	bool			 has_expired; /* a pending reservation whose time is over */
-	bool			 seat_locked;
-	bool			 booking_locked;
-	pg_uuid_t		 locked_booking_id;
-	bool			 leaves_orphan; /* it or its neighbours, without need; and what would not: */
-	int				 alternative_count;
+	SeatRow		row;
+	int			asked;		 /* its place in the caller's list */
+	const char *concession;	 /* the name of the price that is asked for; NULL: the full one */
+	Reason		reason;		 /* why it is refused */
+	bool		has_expired; /* a pending reservation whose time is over */
+	bool		seat_locked;
+	bool		booking_locked;
+	pg_uuid_t	locked_booking_id;
+	bool		leaves_orphan;	 /* it or its neighbours, without need */
+	bool		orphan_in_doubt; /* unless somebody else gives up a seat; and what would not: */
+	int			alternative_count;
 	const pg_uuid_t *alternative;
 } SeatChoice;
 
@@ -43,7 +44,8 @@ typedef struct Taking
 	int			count;
 	SeatChoice *seats; /* in id order */
 	DateRules	rules;
-	TimestampTz now; /* what all is judged at */
+	TimestampTz now;	/* what all is judged at */
+	bool		waited; /* for the user's limit, in the last decision */
 } Taking;
 
 /* Sets the seats that are asked for, in the caller's order; ids are all different. */

@@ -1,5 +1,5 @@
 -- The orphan rule: a single empty seat may be left only where no other choice of as many seats in that
--- run of the row avoids it. It holds for every way of taking seats, by the state under their locks.
+-- row and section avoids it, the run of free seats first. It holds for every way of taking seats, by the state under their locks.
 \getenv source PG_ABS_SRCDIR
 \set hall :source '/sql/hall.psql'
 \i :hall

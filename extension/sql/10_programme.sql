@@ -165,8 +165,8 @@ GRANT EXECUTE ON FUNCTION concert.create_concert(text) TO concert_admin;
 -- time_zone is the name of an IANA zone, no abbreviation and no POSIX specification.
 -- Whoever knows the times by the clocks of the hall translates them with from_local_time().
 -- orphan_rule says what becomes of a choice that leaves a single empty seat although another choice of
--- as many seats in that run of free seats would not: 'off' nothing, 'warn' it is told, 'enforce' it is
--- refused. The rule no longer holds in a section of which more than orphan_relax_fill_percent (1..100;
+-- as many seats would not, in the same run of free seats or elsewhere in its row and section: 'off' nothing,
+-- 'warn' it is told, 'enforce' it is refused. The rule no longer holds in a section of which more than orphan_relax_fill_percent (1..100;
 -- 100: never) of the seats are taken, nor from orphan_relax_hours (0..8760) before starts_at on.
 -- Writes concert_date. Locks the concert's row (KEY SHARE).
 -- Errors: TK001 unknown concert, 22004 NULL, 22023 an unknown time zone or a value out of bounds.

@@ -58,8 +58,10 @@ COMMENT ON TYPE concert.extend_answer IS 'the answer of extend(): when the booki
 -- when it makes another's or another seat's reservation of it.
 -- The orphan rule of the date (create_concert_date()): a seat that would be part of leaving a single
 -- empty seat without need has the reason orphan and an alternative, the ids of a block of as many seats
--- in the same run that leaves none; where the rule only warns, ok and "warning": "orphan" beside the seat.
--- Nobody waits for a seat: one that another open transaction is at work on is 'busy'.
+-- that leaves none, in the same run of free seats or, where that has none, in its row and section; where
+-- the rule only warns, ok and "warning": "orphan" beside the seat.
+-- Nobody waits for a seat: one that another open transaction is at work on is 'busy', and so are seats that
+-- leave a single one only because of such a seat beside it: it counts as taken, but that may not last.
 -- Writes reservation, history, the outbox (reservation.reserved, and reservation.expired for what it retires),
 -- request_N with a key. Locks request key, user's limit (both waiting), seats in id order and the
 -- bookings of expired pendings (neither waiting), the outbox key.

@@ -12,9 +12,12 @@ COMMENT ON TYPE concert.reserve_best_answer IS 'the answer of reserve_best(): th
 --   split                groups of at least two, only with allow_split; in one currency
 --   standing             seats of one standing section
 -- Neighbours are neighbours in the grid (row, col), whatever the labels say. Of what fits, the seats
--- nearest the section's focal point are the best. policy 'strict' takes the very best; 'spread' takes
--- any of the best equal ones: of the nearer quarter (or 32, if that is more) of all blocks of the step,
--- cut from each run of free seats so that they do not overlap; so callers at once hardly meet.
+-- nearest the section's focal point are the best; of split, the ways with the fewest groups, each in a run
+-- of free seats of its own. policy 'strict' takes the very best: of split, the farthest run that is needed is
+-- as near as can be, and there the groups stand as near as they can, the longer ones in the nearer runs.
+-- 'spread' takes any of the best equal ones: of the nearer quarter (or 32, if that is more) of all blocks of
+-- the step, cut from each run of free seats so that they do not overlap; of split, in any of the longest runs;
+-- so callers at once hardly meet.
 -- sections (NULL: all) and max_price (NULL: any; what is paid for each seat) say which seats may be taken;
 -- accessible_count is how many of them must be accessible (no more are taken than need be).
 -- concessions, as many as seats, names the price of each (NULL: the full price), the first that of the
@@ -23,9 +26,10 @@ COMMENT ON TYPE concert.reserve_best_answer IS 'the answer of reserve_best(): th
 -- Where the date enforces the orphan rule, it holds here as well. A standing section is sold exactly
 -- up to its seats; accessible ones go last.
 -- Seats that another open transaction is at work on are passed over. Refused: seats is empty and reason
--- is the least final thing in the way: busy (nothing is recorded under the key; the same call may be
--- tried again), orphan, held, sold, blocked; unknown when the hall has no such seats at all, or there is no
--- such date; limit, not_on_sale, no_pass and wrong_currency as in reserve().
+-- is the least final thing in the way: busy (others are at work on seats, or took 64 choices before it could;
+-- nothing is recorded under the key; the same call may be tried again), orphan, held, sold, blocked; unknown
+-- when the hall has no such seats at all, or there is no such date; limit, not_on_sale, no_pass and
+-- wrong_currency as in reserve().
 -- What is known of the hall is kept between calls (at most 8 dates and 128 MB a backend) and follows
 -- concert.history; a change that an administrator makes past the functions of this extension is noticed
 -- when it makes a choice fail, or before a refusal.

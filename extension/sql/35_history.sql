@@ -1,6 +1,7 @@
 -- History: who did what to which seats, when, under which correlation id. One row for each act;
--- append-only. What a taker retires and what he takes has one time: the older booking comes first. A
--- booking's acts are found by booking; a seat's and a user's through the bookings
+-- append-only. detail tells why, or what else; of a reservation, for how long it is pending where that is
+-- not the date's own time. What a taker retires and what he takes has one time: the older booking comes
+-- first. A booking's acts are found by booking; a seat's and a user's through the bookings
 -- that they had; the house's own acts (blocks, soft deletes) by seat. (date, xid) makes it the feed
 -- of changes of a date: what one snapshot sees and an older one does not. The ids of seats and dates are
 -- those of their time: where one is changed, an act 'renamed' names both, a seat's in seat_ids, the old one

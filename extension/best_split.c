@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Choosing seats in groups of at least two; see best.h. As few groups as can be, with one of each
+ * run. Of the ways to do that strictly means the nearest: the runs that are farther than need be
+ * are left out, and in each run the group stands as near as it can.
+ */
+#include "best_internal.h"
+
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+
+#define SPLIT_GROUP_MIN 2
+
+typedef struct SplitRun
+{
+	const Run *run;
+	int		   usable_count; /* no more than are wanted */
+	int		   accessible;	 /* no more than are wanted */
+	uint64	   cost;
+} SplitRun;
+
+/* Those with the accessible seats that are needed first, then the longest, then the nearest. */
+static int
+split_compare(const void *a, const void *b)
+{
+	const SplitRun *left = a;
+	const SplitRun *right = b;
+
+	if (left->accessible != right->accessible)
+		return right->accessible - left->accessible;
+	if (left->usable_count != right->usable_count)
+		return right->usable_count - left->usable_count;
+	return (left->cost > right->cost) - (left->cost < right->cost);
+}
+
+static int
+split_compare_cost(const void *a, const void *b)
+{
+	const SplitRun *left = a;
+	const SplitRun *right = b;
+
+	return (left->cost > right->cost) - (left->cost < right->cost);
+}
+
+/* Of the nearest pair of its seats. */
+static uint64
+run_distance(const Hall *hall, const Run *run)
+{
+	uint64 nearest = PG_UINT64_MAX;
+
+	for (int i = run->start; i + SPLIT_GROUP_MIN <= run->start + run->count; i++)
+		nearest = Min(nearest, group_distance(hall, i, SPLIT_GROUP_MIN));
+	return nearest;
+}
+
+/* The runs that a group may be of, the nearest first, or in any order. */
+static int
+split_find_runs(const Chooser *chooser, const char *currency, SplitRun *ret_runs)
+{
+	const Hall	   *hall = chooser->hall;
+	const BestWish *wish = chooser->wish;
+	int				count = 0;
+
+	for (int i = 0; i < chooser->run_count; i++)
+	{
+		const Run		  *run = &chooser->runs[i];
+		const HallSection *section = &hall->sections[hall->seats[run->start].section];
+
+		if (run->count < SPLIT_GROUP_MIN || strcmp(section->currency, currency) != 0)
+			continue;
+		ret_runs[count++] = (SplitRun){
+			.run = run,
+			.usable_count = Min(run->count, wish->count),
+			.accessible = wish->accessible_count == 0
+				? 0
+				: Min(count_accessible(hall, run->start, run->count), wish->accessible_count),
+			.cost =
+				wish->is_strict ? run_distance(hall, run) : pg_prng_uint64(&pg_global_prng_state),
+		};
+	}
+	qsort(ret_runs, count, sizeof(SplitRun), split_compare_cost);
+	return count;
+}
+
+/*
+ * How many of each run, the longest first: as many as it has, but so that no single seat is left
+ * over. Where one would be, an earlier and larger group gives one of its seats back. True when
+ * all found a place.
+ */
+static bool
+split_share(const BestWish *wish, const SplitRun *runs, int count, int *ret_groups)
+{
+	int missing = wish->count;
+	int larger = -1; /* a group that can give one back */
+
+	for (int i = 0; i < count; i++)
+	{
+		int group = missing < SPLIT_GROUP_MIN ? 0 : Min(runs[i].usable_count, missing);
+
+		if (missing - group == 1 && group > SPLIT_GROUP_MIN)
+			group--;
+		else if (missing - group == 1 && larger >= 0)
+		{
+			ret_groups[larger]--;
+			missing++;
+			larger = -1;
+		}
+		ret_groups[i] = group;
+		missing -= group;
+		if (group > SPLIT_GROUP_MIN)
+			larger = i;
+	}
+	return missing == 0;
+}
+
+/*
+ * Where in the run the group has the most accessible seats; of these places the nearest if strict,
+ * else the first.
+ */
+static int
+split_place(const Chooser *chooser, const Run *run, int group)
+{
+	const BestWish *wish = chooser->wish;
+	int				best = run->start;
+	int				best_accessible = -1;
+	uint64			best_cost = 0;
+
+	for (int start = run->start; start + group <= run->start + run->count; start++)
+	{
+		int accessible =
+			wish->accessible_count == 0 ? 0 : count_accessible(chooser->hall, start, group);
+		uint64 cost = wish->is_strict ? group_distance(chooser->hall, start, group) : 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (accessible < best_accessible || (accessible == best_accessible && cost >= best_cost) ||
+			run_forbids(chooser, run, start, group))
+			continue;
+		best = start;
+		best_accessible = accessible;
+		best_cost = cost;
+	}
+	return best;
+}
+
+/* Out of these runs, which it sorts; returns how many groups it takes, 0 when it cannot be. */
+static int
+split_put(const Chooser *chooser, SplitRun *runs, int count, int *ret_seats)
+{
+	int *groups = palloc(sizeof(int) * Max(count, 1));
+	int	 group_count = 0;
+	int	 accessible = 0;
+	int	 put = 0;
+
+	qsort(runs, count, sizeof(SplitRun), split_compare);
+	if (split_share(chooser->wish, runs, count, groups))
+		for (int i = 0; i < count && put < chooser->wish->count; i++)
+		{
+			int start;
+
+			if (groups[i] == 0)
+				continue;
+			start = split_place(chooser, runs[i].run, groups[i]);
+			put_seats(ret_seats + put, start, groups[i]);
+			accessible += count_accessible(chooser->hall, start, groups[i]);
+			put += groups[i];
+			group_count++;
+		}
+	pfree(groups);
+	return accessible >= chooser->wish->accessible_count ? group_count : 0;
+}
+
+static bool
+split_in_currency(const Chooser *chooser, const char *currency, int *ret_seats)
+{
+	Size	  bytes = sizeof(SplitRun) * Max(chooser->run_count, 1);
+	SplitRun *nearest = palloc(bytes);
+	SplitRun *runs = palloc(bytes);
+	int		  high = split_find_runs(chooser, currency, nearest);
+	int		  low = 1;
+	int		  fewest;
+
+	memcpy(runs, nearest, sizeof(SplitRun) * high);
+	fewest = split_put(chooser, runs, high, ret_seats);
+	/* How many of the nearest runs allow for as few groups; the last ones that did are put. */
+	while (chooser->wish->is_strict && fewest > 0 && low < high)
+	{
+		int middle = low + (high - low) / 2;
+		int groups;
+
+		memcpy(runs, nearest, sizeof(SplitRun) * middle);
+		groups = split_put(chooser, runs, middle, ret_seats);
+		if (groups > 0 && groups <= fewest)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	if (chooser->wish->is_strict && fewest > 0)
+	{
+		memcpy(runs, nearest, sizeof(SplitRun) * high);
+		split_put(chooser, runs, high, ret_seats);
+	}
+	pfree(nearest);
+	pfree(runs);
+	return fewest > 0;
+}
+
+/* Of sections in the same currency, which one booking has. */
+BestStep
+best_choose_split(const Chooser *chooser, int *ret_seats)
+{
+	const Hall *hall = chooser->hall;
+
+	for (int i = 0; i < hall->section_count; i++)
+	{
+		bool is_new = chooser->is_wished[i];
+
+		for (int j = 0; is_new && j < i; j++)
+			is_new = !chooser->is_wished[j] ||
+				strcmp(hall->sections[i].currency, hall->sections[j].currency) != 0;
+		if (is_new && split_in_currency(chooser, hall->sections[i].currency, ret_seats))
+			return BEST_SPLIT;
+	}
+	return BEST_NONE;
+}
