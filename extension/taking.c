@@ -273,6 +273,31 @@ taking_judge_locked(Taking *taking)
 	return taking->is_paid ? REASON_NONE : orphan_judge(taking);
 }
 
+/*
+ * Whether what a first look refuses may be refused for something that weighs more, which stands in the
+ * seats' rows: a live reservation is proof enough, a fence is none.
+ */
+static bool
+taking_wants_rows(const Taking *taking)
+{
+	return taking->count > 1 || taking->seats[0].reason == REASON_STALE_FENCE;
+}
+
+/* A first look took all for free. One that is not had stays busy; the others may be refused for good. */
+static void
+taking_name_refused(Taking *taking)
+{
+	bool *are_busy = palloc(sizeof(bool) * taking->count);
+
+	for (int i = 0; i < taking->count; i++)
+		are_busy[i] = taking->seats[i].reason == REASON_BUSY;
+	(void) taking_probe(taking, STORE_TO_NAME);
+	for (int i = 0; i < taking->count; i++)
+		if (are_busy[i])
+			taking->seats[i].reason = REASON_BUSY;
+	pfree(are_busy);
+}
+
 bool
 taking_lock_limit(const Taking *taking)
 {
@@ -290,13 +315,16 @@ taking_decide(Taking *taking)
 	if (reason != REASON_NONE)
 		return reason;
 	all_free = taking_probe(taking, STORE_FIRST_LOOK);
-	if (!all_free && taking->count > 1)
+	if (!all_free && taking_wants_rows(taking))
 		all_free = taking_probe(taking, STORE_TO_NAME);
 	if (all_free)
 		taking->waited = taking_lock_limit(taking);
 	/* Of several seats those that look free are tried all the same: they may be busy. */
-	if (all_free || taking->count > 1)
-		all_free = taking_lock(taking) && all_free;
+	if ((all_free || taking->count > 1) && !taking_lock(taking))
+	{
+		taking_name_refused(taking);
+		all_free = false;
+	}
 	reason = all_free ? taking_judge_locked(taking) : taking_seats_reason(taking);
 	if (reason != REASON_NONE)
 		taking_release(taking);

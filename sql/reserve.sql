@@ -73,6 +73,15 @@ SELECT fence FROM concert.reservation WHERE booking_id = :'fenced';
 SELECT ok FROM concert.cancel(:'fenced', :'carl');
 SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'b5']::uuid[], :'carl', fence => 999);
 SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'b5']::uuid[], :'bob', fence => 1000);
+-- it weighs least of what is final
+BEGIN;
+SELECT ok FROM concert.block_seats(ARRAY[:'b5']::uuid[], 'camera');
+SELECT ok, reason, pg_temp.told(seats) FROM concert.reserve(:'date', ARRAY[:'b5']::uuid[], :'bob', fence => 1);
+SELECT reason FROM concert.explain_reserve(:'date', ARRAY[:'b5']::uuid[], :'bob', fence => 1) WHERE NOT holds LIMIT 1;
+SELECT ok FROM concert.unblock_seats(ARRAY[:'b5']::uuid[]);
+SELECT concert.soft_delete('seat', :'b5');
+SELECT ok, reason FROM concert.reserve(:'date', ARRAY[:'b5']::uuid[], :'bob', fence => 1);
+ROLLBACK;
 SELECT ok, reason, booking_id AS fenced FROM concert.reserve(:'date', ARRAY[:'b5']::uuid[], :'carl', fence => 1000) \gset
 SELECT ok FROM concert.cancel(:'fenced', :'carl');
 SELECT ok, seats->0->>'fence' AS next_fence FROM concert.reserve(:'date', ARRAY[:'b5']::uuid[], :'carl');
