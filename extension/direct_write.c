@@ -113,11 +113,12 @@ inserter_end(Inserter *inserter)
 	CommandCounterIncrement();
 }
 
+/* It outlives the call when it is whole. */
 static Inserter *
 inserter_make(Relation table)
 {
 	MemoryContext context =
-		AllocSetContextCreate(TopMemoryContext, "concert inserter", ALLOCSET_SMALL_SIZES);
+		AllocSetContextCreate(CurrentMemoryContext, "concert inserter", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	Inserter	 *inserter = palloc0(sizeof(Inserter));
 	TupleDesc	  columns;
@@ -138,6 +139,7 @@ inserter_make(Relation table)
 	columns = CreateTupleDescCopyConstr(RelationGetDescr(table));
 	inserter->slot = MakeSingleTupleTableSlot(columns, table_slot_callbacks(table));
 	MemoryContextSwitchTo(caller);
+	MemoryContextSetParent(context, TopMemoryContext);
 	return inserter;
 }
 
