@@ -34,7 +34,8 @@ typedef struct TableEntry
 	bool   readable;
 	bool   insertable;
 	bool   updatable;
-	Oid	   user; /* whose rights these are; InvalidOid: nobody has been asked about */
+	bool   tells; /* of every change of its rows: forget_kept() stands on it, ALWAYS */
+	Oid	   user;  /* whose rights these are; InvalidOid: nobody has been asked about */
 	bool   may_read;
 	bool   may_insert;
 	bool   may_update;
@@ -114,6 +115,7 @@ static Oid		   direct_oid(const char *name);
 static void		   table_judge(TableEntry *entry, DirectTable table);
 static bool		   triggers_are_ours(const TriggerDesc *triggers, DirectTable table);
 static bool		   triggers_watch_keys(const TriggerDesc *triggers);
+static bool		   triggers_tell(const TriggerDesc *triggers);
 static bool		   checks_are_plain(const TupleConstr *constraints);
 static bool		   expression_is_plain(Node *expression);
 static bool		   indexes_are_plain(Relation table);
@@ -214,6 +216,7 @@ table_judge(TableEntry *entry, DirectTable table)
 		checks_are_plain(constraints) && indexes_are_plain(relation);
 	entry->insertable = writable && triggers_are_ours(relation->trigdesc, table);
 	entry->updatable = writable && triggers_watch_keys(relation->trigdesc);
+	entry->tells = triggers_tell(relation->trigdesc);
 	entry->known = entry->generation == generation;
 	table_close(relation, AccessShareLock);
 }
@@ -263,6 +266,19 @@ triggers_watch_keys(const TriggerDesc *triggers)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Whoever switches the trigger waits for those who are writing, and the other way round: what is
+ * written while it stands otherwise is committed before this can be true.
+ */
+static bool
+triggers_tell(const TriggerDesc *triggers)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (strcmp(triggers->triggers[i].tgname, "forget_kept") == 0)
+			return triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS;
+	return false;
 }
 
 static bool
@@ -338,8 +354,13 @@ direct_is_readable(DirectTable table)
 uint64
 direct_generation(DirectTable table)
 {
+	TableEntry *entry;
+
 	AcceptInvalidationMessages();
-	return table_entry(table)->generation;
+	entry = table_entry(table);
+	if (!entry->tells)
+		entry->generation++;
+	return entry->generation;
 }
 
 Snapshot

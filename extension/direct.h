@@ -96,10 +96,10 @@ extern bool direct_is_writable(DirectTable table, bool updates, uint64 *ret_gene
 
 /*
  * What a backend keeps of a table's rows is good as long as this number stays the same. It changes
- * with the table's definition and, where the trigger forget_kept() stands on the table, with every
- * statement that changes its rows: the news comes with the commit, before whoever committed can
- * tell anybody, and is taken in by this call. Nothing may be kept at SERIALIZABLE, which has to
- * know of every read.
+ * with the table's definition and, by the trigger forget_kept(), with every statement that changes
+ * its rows: the news comes with the commit, before whoever committed can tell anybody, and is taken
+ * in by this call. Where the trigger is not there, or not ENABLE ALWAYS, it changes with every call.
+ * Nothing may be kept at SERIALIZABLE, which has to know of every read.
  */
 extern uint64 direct_generation(DirectTable table);
 

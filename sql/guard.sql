@@ -39,6 +39,8 @@ SELECT pg_temp.attempt('DELETE FROM concert.outbox_state') AS deleting, pg_temp.
 -- no table is left out
 SELECT c.relname AS without FROM pg_class AS c WHERE c.relnamespace = 'concert'::regnamespace AND c.relkind = 'r'
   AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname IN ('refuse_delete', 'refuse_change') AND t.tgtype & 42 = 42);
+-- the triggers by which sessions forget what they keep see what replication applies: else nothing may be kept
+SELECT tgrelid::regclass AS of FROM pg_trigger WHERE tgname = 'forget_kept' AND tgenabled = 'A' ORDER BY tgrelid::regclass::text COLLATE "C";
 MERGE INTO concert.reservation AS r USING (SELECT 1) AS one ON r.booking_id = :'booking' WHEN MATCHED THEN DELETE;
 
 -- history: no column of it changes, not even to what it is

@@ -2,7 +2,9 @@
 #
 # A dump holds everything: restored into another cluster, every table of concert has every row and each
 # sequence its value, no promise is broken, and the sale goes on. The outbox says that it is another's
-# until outbox_reset(); then the relay's functions deliver what had not been acked, and only that.
+# until outbox_reset(); then the relay's functions deliver what had not been acked, and only that. The same
+# rows come back by several jobs into a database that has the schema; what the triggers' states are then
+# is told to nobody, and so sessions keep nothing of prices and rules until these are ALWAYS again.
 
 use strict;
 use warnings;
@@ -73,8 +75,8 @@ END
 
 sub contents
 {
-	my ($node) = @_;
-	return map { split /\|/, $_, 2 } split /\n/, $node->safe_psql('postgres', $contents);
+	my ($node, $database) = @_;
+	return map { split /\|/, $_, 2 } split /\n/, $node->safe_psql($database // 'postgres', $contents);
 }
 
 # The ids of the events that wait, lane by lane in order; with ack they are delivered.
@@ -152,6 +154,34 @@ is(join("\n", sort @delivered), join("\n", sort split /\n/, $since), 'with what 
 is(waiting($restored, 0), '', 'once');
 is($restored->safe_psql('postgres', 'SELECT (concert.outbox_rotate()).ok'), 't', 'the ring turns');
 hall_is_sound($restored, 'in the end');
+
+# By several jobs: the schema with its keys first, then the data past them. The reversal lies before its charge.
+$origin->safe_psql('postgres', <<'END');
+SELECT concert.reverse(id) FROM concert.transfer WHERE kind = 'charge' LIMIT 1;
+UPDATE concert.account SET id = gen_random_uuid() WHERE owner_id IS NOT NULL;
+END
+my %later = contents($origin);
+$origin->command_ok([ 'pg_dump', '--format=directory', '--file', "$dump.d", '-d', $origin->connstr('postgres') ], 'dump of the data for several jobs');
+$restored->safe_psql('postgres', 'CREATE DATABASE by_jobs');
+my @into = ('pg_restore', '--exit-on-error', '-d', $restored->connstr('by_jobs'));
+$restored->command_ok([ @into, '--schema-only', "$dump.d" ], 'the schema');
+$restored->command_ok([ @into, '--data-only', '--disable-triggers', '--jobs=4', "$dump.d" ], 'the data by four jobs');
+is_deeply({ contents($restored, 'by_jobs') }, \%later, 'every table has every row back, each sequence its value');
+is($restored->safe_psql('by_jobs', 'SELECT * FROM concert.check_integrity()'), '', 'no promise is broken');
+$restored->safe_psql('by_jobs', 'SELECT concert.outbox_reset()');
+is($restored->safe_psql('by_jobs', q{SELECT count(*) FROM pg_trigger WHERE tgname = 'forget_kept' AND tgenabled <> 'A'}), 3, 'the triggers are no longer ALWAYS');
+
+my $seller = $restored->background_psql('by_jobs');
+my $apply = 'BEGIN; SET LOCAL session_replication_role = replica; UPDATE concert.section SET price = %d; COMMIT';
+my $price = q{SELECT r.ok, r.seats->0->>'price' FROM hall, concert.reserve(date, seats(%d), fan(10)) AS r};
+is($seller->query(sprintf $price, 10), 't|100', 'a session sells');
+$restored->safe_psql('by_jobs', sprintf $apply, 70);
+is($seller->query(sprintf $price, 11), 't|70', 'and sells at the price that came by replication');
+$restored->safe_psql('by_jobs', "ALTER TABLE concert.$_ ENABLE ALWAYS TRIGGER forget_kept") for 'concert_date', 'section', 'outbox_state';
+is($seller->query(sprintf $price, 12), 't|70', 'so it does when the triggers are ALWAYS again');
+$restored->safe_psql('by_jobs', sprintf $apply, 60);
+is($seller->query(sprintf $price, 13), 't|60', 'and at the next price');
+$seller->quit;
 
 $origin->stop;
 $restored->stop;

@@ -61,8 +61,8 @@ REVOKE ALL ON FUNCTION concert.guard_change() FROM PUBLIC;
 -- forget_kept() stands on tables whose rows backends keep, because every sale reads them and hardly
 -- anything changes them: a change makes them read again, from its commit on. It is a row trigger and
 -- ENABLE ALWAYS, so that it sees what logical replication applies too, and what is written under
--- session_replication_role replica. Whoever changes such rows while the trigger is switched off must have
--- sessions connect anew; switched on again by ENABLE TRIGGER ALL, it has to be made ALWAYS anew.
+-- session_replication_role replica. While it is anything but ALWAYS, as after ENABLE TRIGGER ALL, backends
+-- keep nothing: each sale reads the rows, until the trigger is made ALWAYS again.
 CREATE FUNCTION concert.forget_kept() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'concert_forget_kept';
