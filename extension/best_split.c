@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * Choosing seats in groups of at least two; see best.h. As few groups as can be, with one of each
- * run. Of the ways to do that strictly means the nearest: the runs that are farther than need be
- * are left out, and in each run the group stands as near as it can.
+ * run. Of the ways to do that strictly means the nearest: the farthest run is as near as can be, no
+ * run could be left for a nearer one, the nearest are filled first, and in each run the group stands
+ * as near as it can. Accessible seats that are asked for go before all of this but the fewest groups.
  */
 #include "best_internal.h"
 
@@ -17,6 +18,7 @@ typedef struct SplitRun
 	int		   usable_count; /* no more than are wanted */
 	int		   accessible;	 /* no more than are wanted */
 	uint64	   cost;
+	int		   group; /* how many are chosen */
 } SplitRun;
 
 /* Those with the accessible seats that are needed first, then the longest, then the nearest. */
@@ -88,7 +90,7 @@ split_find_runs(const Chooser *chooser, const char *currency, SplitRun *ret_runs
  * all found a place.
  */
 static bool
-split_share(const BestWish *wish, const SplitRun *runs, int count, int *ret_groups)
+split_share(const BestWish *wish, SplitRun *runs, int count)
 {
 	int missing = wish->count;
 	int larger = -1; /* a group that can give one back */
@@ -101,11 +103,11 @@ split_share(const BestWish *wish, const SplitRun *runs, int count, int *ret_grou
 			group--;
 		else if (missing - group == 1 && larger >= 0)
 		{
-			ret_groups[larger]--;
+			runs[larger].group--;
 			missing++;
 			larger = -1;
 		}
-		ret_groups[i] = group;
+		runs[i].group = group;
 		missing -= group;
 		if (group > SPLIT_GROUP_MIN)
 			larger = i;
@@ -142,31 +144,89 @@ split_place(const Chooser *chooser, const Run *run, int group)
 	return best;
 }
 
+/* Returns how many groups it places, 0 when they have too few accessible seats. */
+static int
+split_place_all(const Chooser *chooser, const SplitRun *runs, int count, int *ret_seats)
+{
+	int group_count = 0;
+	int accessible = 0;
+	int put = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		int start;
+
+		if (runs[i].group == 0)
+			continue;
+		start = split_place(chooser, runs[i].run, runs[i].group);
+		put_seats(ret_seats + put, start, runs[i].group);
+		accessible += count_accessible(chooser->hall, start, runs[i].group);
+		put += runs[i].group;
+		group_count++;
+	}
+	return accessible >= chooser->wish->accessible_count ? group_count : 0;
+}
+
 /* Out of these runs, which it sorts; returns how many groups it takes, 0 when it cannot be. */
 static int
 split_put(const Chooser *chooser, SplitRun *runs, int count, int *ret_seats)
 {
-	int *groups = palloc(sizeof(int) * Max(count, 1));
-	int	 group_count = 0;
-	int	 accessible = 0;
-	int	 put = 0;
-
 	qsort(runs, count, sizeof(SplitRun), split_compare);
-	if (split_share(chooser->wish, runs, count, groups))
-		for (int i = 0; i < count && put < chooser->wish->count; i++)
-		{
-			int start;
+	if (!split_share(chooser->wish, runs, count))
+		return 0;
+	return split_place_all(chooser, runs, count, ret_seats);
+}
 
-			if (groups[i] == 0)
+/* Of the runs, the nearest first: each that has a group, the farthest first, is left for a nearer one. */
+static void
+split_exchange(SplitRun *runs, int count, int spare_count)
+{
+	for (int i = count - 1; i > 0; i--)
+	{
+		for (int j = 0; j < i && runs[i].group > 0; j++)
+		{
+			int lost = runs[i].usable_count - runs[j].usable_count;
+
+			if (runs[j].group > 0 || lost > spare_count || runs[j].accessible < runs[i].accessible)
 				continue;
-			start = split_place(chooser, runs[i].run, groups[i]);
-			put_seats(ret_seats + put, start, groups[i]);
-			accessible += count_accessible(chooser->hall, start, groups[i]);
-			put += groups[i];
-			group_count++;
+			runs[j].group = runs[i].group;
+			runs[i].group = 0;
+			spare_count -= lost;
 		}
-	pfree(groups);
-	return accessible >= chooser->wish->accessible_count ? group_count : 0;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * As many groups in the nearest runs: the nearest as full as the least of the others allows, then
+ * the next. ret_seats stays as it is where that has too few accessible seats.
+ */
+static void
+split_go_nearest(const Chooser *chooser, SplitRun *runs, int count, int *ret_seats)
+{
+	int *seats = palloc(sizeof(int) * chooser->wish->count);
+	int	 missing = chooser->wish->count;
+	int	 usable_count = 0;
+	int	 left = 0; /* groups */
+
+	for (int i = 0; i < count; i++)
+		if (runs[i].group > 0)
+		{
+			usable_count += runs[i].usable_count;
+			left++;
+		}
+	qsort(runs, count, sizeof(SplitRun), split_compare_cost);
+	split_exchange(runs, count, usable_count - missing);
+	for (int i = 0; i < count; i++)
+		if (runs[i].group > 0)
+		{
+			left--;
+			runs[i].group = Min(runs[i].usable_count, missing - SPLIT_GROUP_MIN * left);
+			missing -= runs[i].group;
+		}
+	if (split_place_all(chooser, runs, count, seats) > 0)
+		memcpy(ret_seats, seats, sizeof(int) * chooser->wish->count);
+	pfree(seats);
 }
 
 static bool
@@ -198,6 +258,7 @@ split_in_currency(const Chooser *chooser, const char *currency, int *ret_seats)
 	{
 		memcpy(runs, nearest, sizeof(SplitRun) * high);
 		split_put(chooser, runs, high, ret_seats);
+		split_go_nearest(chooser, runs, high, ret_seats);
 	}
 	pfree(nearest);
 	pfree(runs);

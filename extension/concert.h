@@ -21,6 +21,10 @@
  * theirs the row's own lock comes first, which can meet a sale as 40P01 (guard.c). All are
  * transaction locks (lock.h). Whatever a call judges, it reads after its last lock under the
  * latest snapshot (plan.h).
+ *
+ * A date's row stands between the seats and the accounts: SHARE to add seats or a section or to
+ * restore one, NO KEY UPDATE to import or copy a layout into it, KEY SHARE to copy from it and to
+ * open an account for a refund, UPDATE on all of a concert's, in id order, when its id changes.
  */
 #ifndef CONCERT_H
 #define CONCERT_H

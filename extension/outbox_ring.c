@@ -18,7 +18,6 @@
 #include "catalog/namespace.h"
 #include "errors.h"
 #include "guard.h"
-#include "guard.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"

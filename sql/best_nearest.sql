@@ -35,13 +35,26 @@ SELECT pg_temp.give_back(:'house');
 -- but where fewer groups need it
 SELECT pg_temp.strictly(:'house', 7, :'far');
 SELECT pg_temp.give_back(:'house');
+-- the nearest row is filled first, the longer one takes the rest, at least two
+SELECT pg_temp.section(:'house', 3001, 1, ARRAY[3001], ARRAY[1,2,3]) AS short \gset
+SELECT concert.add_seats(:'house', :'short', 3003, ARRAY[1,2,3,4,5]), concert.add_seats(:'house', :'short', 3005, ARRAY[1,2,3,4]);
+SELECT pg_temp.strictly(:'house', 6, :'short');
+SELECT pg_temp.give_back(:'house');
+-- a longer row is left for a nearer one that will do
+SELECT concert.add_seats(:'house', :'short', 3007, ARRAY[1,2,3,4,5,6,7]);
+SELECT pg_temp.strictly(:'house', 10, :'short');
+SELECT pg_temp.give_back(:'house');
 -- which group stands where in its row, the longest in the nearest
 SELECT pg_temp.section(:'house', 2003, 5, ARRAY[2001, 2003], ARRAY[1,2,3,4,5,6]) AS pair \gset
 SELECT pg_temp.strictly(:'house', 8, :'pair');
 SELECT pg_temp.give_back(:'house');
--- accessible seats go before
+-- accessible seats go before, but no farther than need be
 UPDATE concert.seat SET accessible = true WHERE section_id = :'pair' AND label IN ('2001-1', '2001-2');
 SELECT pg_temp.section(:'house', 2010, 5, ARRAY[2010], ARRAY[1]) AS reads_again \gset
 SELECT pg_temp.strictly(:'house', 8, :'pair', 2);
+SELECT pg_temp.give_back(:'house');
+UPDATE concert.seat SET accessible = true WHERE section_id = :'pair' AND label = '2001-3';
+SELECT pg_temp.section(:'house', 2020, 5, ARRAY[2020], ARRAY[1]) AS reads_again \gset
+SELECT pg_temp.strictly(:'house', 8, :'pair', 3);
 SELECT pg_temp.give_back(:'house');
 SELECT * FROM concert.check_integrity();

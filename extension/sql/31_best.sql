@@ -14,7 +14,8 @@ COMMENT ON TYPE concert.reserve_best_answer IS 'the answer of reserve_best(): th
 -- Neighbours are neighbours in the grid (row, col), whatever the labels say. Of what fits, the seats
 -- nearest the section's focal point are the best; of split, the ways with the fewest groups, each in a run
 -- of free seats of its own. policy 'strict' takes the very best: of split, the farthest run that is needed is
--- as near as can be, and there the groups stand as near as they can, the longer ones in the nearer runs.
+-- as near as can be, none of them could be exchanged for a nearer one, the nearest is filled first, as far as
+-- each of the others keeps two seats, and in each the group stands as near as it can.
 -- 'spread' takes any of the best equal ones: of the nearer quarter (or 32, if that is more) of all blocks of
 -- the step, cut from each run of free seats so that they do not overlap; of split, in any of the longest runs;
 -- so callers at once hardly meet.
