@@ -21,6 +21,15 @@ typedef struct SplitRun
 	int		   group; /* how many are chosen */
 } SplitRun;
 
+static int
+split_compare_cost(const void *a, const void *b)
+{
+	const SplitRun *left = a;
+	const SplitRun *right = b;
+
+	return (left->cost > right->cost) - (left->cost < right->cost);
+}
+
 /* Those with the accessible seats that are needed first, then the longest, then the nearest. */
 static int
 split_compare(const void *a, const void *b)
@@ -32,16 +41,7 @@ split_compare(const void *a, const void *b)
 		return right->accessible - left->accessible;
 	if (left->usable_count != right->usable_count)
 		return right->usable_count - left->usable_count;
-	return (left->cost > right->cost) - (left->cost < right->cost);
-}
-
-static int
-split_compare_cost(const void *a, const void *b)
-{
-	const SplitRun *left = a;
-	const SplitRun *right = b;
-
-	return (left->cost > right->cost) - (left->cost < right->cost);
+	return split_compare_cost(a, b);
 }
 
 /* Of the nearest pair of its seats. */
@@ -229,37 +229,48 @@ split_go_nearest(const Chooser *chooser, SplitRun *runs, int count, int *ret_sea
 	pfree(seats);
 }
 
+/* Out of the first of these runs, as they are given; runs is room for what split_put() makes of them. */
+static int
+split_put_first(const Chooser *chooser, const SplitRun *nearest, int count, SplitRun *runs,
+				int *ret_seats)
+{
+	memcpy(runs, nearest, sizeof(SplitRun) * count);
+	return split_put(chooser, runs, count, ret_seats);
+}
+
+/* Out of no more of the nearest runs than allow for the fewest groups, of all count of them. */
+static void
+split_put_nearest(const Chooser *chooser, const SplitRun *nearest, int count, int fewest,
+				  SplitRun *runs, int *ret_seats)
+{
+	int low = 1;
+	int high = count;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		int groups = split_put_first(chooser, nearest, middle, runs, ret_seats);
+
+		if (groups > 0 && groups <= fewest)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	split_put_first(chooser, nearest, high, runs, ret_seats);
+	split_go_nearest(chooser, runs, high, ret_seats);
+}
+
 static bool
 split_in_currency(const Chooser *chooser, const char *currency, int *ret_seats)
 {
 	Size	  bytes = sizeof(SplitRun) * Max(chooser->run_count, 1);
 	SplitRun *nearest = palloc(bytes);
 	SplitRun *runs = palloc(bytes);
-	int		  high = split_find_runs(chooser, currency, nearest);
-	int		  low = 1;
-	int		  fewest;
+	int		  count = split_find_runs(chooser, currency, nearest);
+	int		  fewest = split_put_first(chooser, nearest, count, runs, ret_seats);
 
-	memcpy(runs, nearest, sizeof(SplitRun) * high);
-	fewest = split_put(chooser, runs, high, ret_seats);
-	/* How many of the nearest runs allow for as few groups; the last ones that did are put. */
-	while (chooser->wish->is_strict && fewest > 0 && low < high)
-	{
-		int middle = low + (high - low) / 2;
-		int groups;
-
-		memcpy(runs, nearest, sizeof(SplitRun) * middle);
-		groups = split_put(chooser, runs, middle, ret_seats);
-		if (groups > 0 && groups <= fewest)
-			high = middle;
-		else
-			low = middle + 1;
-	}
 	if (chooser->wish->is_strict && fewest > 0)
-	{
-		memcpy(runs, nearest, sizeof(SplitRun) * high);
-		split_put(chooser, runs, high, ret_seats);
-		split_go_nearest(chooser, runs, high, ret_seats);
-	}
+		split_put_nearest(chooser, nearest, count, fewest, runs, ret_seats);
 	pfree(nearest);
 	pfree(runs);
 	return fewest > 0;

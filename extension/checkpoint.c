@@ -87,15 +87,13 @@ checkpoint_account(const pg_uuid_t *account_id, int64 number, int max)
 Datum
 concert_checkpoint_accounts(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"max_checkpoints"};
-	int						 max;
-	int						 count;
-	int						 written = 0;
-	int64					 number;
-	pg_uuid_t				*ids;
+	int		   max;
+	int		   count;
+	int		   written = 0;
+	int64	   number;
+	pg_uuid_t *ids;
 
 	version_require();
-	argument_require(fcinfo, lengthof(names), names);
 	max = argument_int32(fcinfo, 0, "max_checkpoints", 1, CHECKPOINTS_MAX);
 	plan_begin();
 	number = checkpoint_number();

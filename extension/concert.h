@@ -73,6 +73,9 @@ extern void settings_define(void);
  */
 extern void version_require(void);
 
+/* version.c: a relation of schema concert by its name; InvalidOid when there is none of it. */
+extern Oid relation_oid(const char *name);
+
 /* arguments.c: a NULL where none is allowed is 22004 and names the argument. */
 extern void	 argument_require(FunctionCallInfo fcinfo, int count, const char *const *names);
 extern int	 argument_int32(FunctionCallInfo fcinfo, int n, const char *name, int low, int high);

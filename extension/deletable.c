@@ -5,8 +5,8 @@
  * its row, and a pending reservation whose time is over, which reads as free, is ended.
  *
  * Locks: the booking of an expired pending, then a seat as reserving does, both waiting and before
- * the row; the row (FOR UPDATE); the parent's row (FOR KEY SHARE; a
- * section's date FOR SHARE, against layouts on their way into it); the outbox key.
+ * the row; the row (FOR UPDATE); the parent's row (FOR KEY SHARE; a section's date FOR SHARE,
+ * against layouts on their way into it); the outbox key.
  */
 #include "deletable.h"
 

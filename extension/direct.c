@@ -13,7 +13,6 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -21,7 +20,6 @@
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -155,7 +153,7 @@ table_ask_rights(TableEntry *entry)
 static Oid
 direct_oid(const char *name)
 {
-	Oid oid = get_relname_relid(name, get_namespace_oid("concert", false));
+	Oid oid = relation_oid(name);
 
 	if (!OidIsValid(oid))
 		ereport(

@@ -117,8 +117,10 @@ extern void direct_scan_begin(DirectScan *ret_scan, DirectIndex index, Snapshot 
 extern void direct_scan_begin_last_from(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot,
 										const Datum *keys, int key_count);
 
-/* Of an index whose first column is a uuid, the rows of one key after another: none before the first
- * direct_scan_at(). */
+/*
+ * Of an index whose first column is a uuid, the rows of one key after another: none before the first
+ * direct_scan_at().
+ */
 extern void direct_scan_open(DirectScan *ret_scan, DirectIndex index, Snapshot snapshot);
 extern void direct_scan_at(DirectScan *scan, const pg_uuid_t *key);
 

@@ -59,12 +59,12 @@ typedef struct LetStatement
 
 static LetStatement guard_let = {NULL};
 
-/*
- * The accounts whose ids this transaction changes, by the old ones: their cascades arrive when the
- * statement ends.
- */
-static HTAB				*guard_renames = NULL;
-static FullTransactionId guard_renames_of;
+/* What is known of one transaction; it goes with it. */
+typedef struct TransactionTable
+{
+	HTAB			 *entries;
+	FullTransactionId of;
+} TransactionTable;
 
 static SavedPlan find_account = PLAN("SELECT 1 FROM concert.account WHERE id = $1", UUIDOID);
 
@@ -188,23 +188,42 @@ guard_is_account_column(const char *name)
 	return strcmp(name, "debit_account_id") == 0 || strcmp(name, "credit_account_id") == 0;
 }
 
+/* Empty when the transaction is another one than the last time. */
+static HTAB *
+transaction_table(TransactionTable *table, const char *name, Size key_bytes, Size entry_bytes,
+				  int room)
+{
+	FullTransactionId xid = GetTopFullTransactionId();
+
+	if (table->entries == NULL || !FullTransactionIdEquals(table->of, xid))
+	{
+		HASHCTL how = {
+			.keysize = key_bytes, .entrysize = entry_bytes, .hcxt = TopTransactionContext};
+
+		table->entries = hash_create(name, room, &how, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		table->of = xid;
+	}
+	return table->entries;
+}
+
+/*
+ * The accounts whose ids this transaction changes, by the old ones: their cascades arrive when the
+ * statement ends.
+ */
+static HTAB *
+guard_renames(void)
+{
+	static TransactionTable renames;
+
+	return transaction_table(&renames, "renamed accounts", sizeof(pg_uuid_t), sizeof(Rename),
+							 RENAMES_AT_FIRST);
+}
+
 static void
 guard_note_rename(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
 {
-	FullTransactionId xid = GetTopFullTransactionId();
-	Rename			 *rename;
+	Rename *rename = hash_search(guard_renames(), old_id, HASH_ENTER, NULL);
 
-	if (guard_renames == NULL || !FullTransactionIdEquals(guard_renames_of, xid))
-	{
-		HASHCTL how = {.keysize = sizeof(pg_uuid_t),
-					   .entrysize = sizeof(Rename),
-					   .hcxt = TopTransactionContext};
-
-		guard_renames = hash_create("renamed accounts", RENAMES_AT_FIRST, &how,
-									HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		guard_renames_of = xid;
-	}
-	rename = hash_search(guard_renames, old_id, HASH_ENTER, NULL);
 	rename->new_id = *new_id;
 }
 
@@ -215,13 +234,9 @@ guard_note_rename(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
 static bool
 guard_is_rename(const pg_uuid_t *old_id, const pg_uuid_t *new_id)
 {
-	const Rename *rename;
+	const Rename *rename = hash_search(guard_renames(), old_id, HASH_FIND, NULL);
 	bool		  is_gone;
 
-	if (guard_renames == NULL ||
-		!FullTransactionIdEquals(guard_renames_of, GetTopFullTransactionIdIfAny()))
-		return false;
-	rename = hash_search(guard_renames, old_id, HASH_FIND, NULL);
 	if (rename == NULL || uuid_compare(&rename->new_id, new_id) != 0)
 		return false;
 	plan_begin();
@@ -290,22 +305,14 @@ concert_forget_kept(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* The names of the seats' locks that this transaction has taken here; it lives as long as the transaction. */
+/* The names of the seats' locks that this transaction has taken here. */
 static HTAB *
 guard_locked_names(void)
 {
-	static TransactionId locked_xid = InvalidTransactionId;
-	static HTAB			*names = NULL;
-	HASHCTL				 control = {
-					 .keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = TopTransactionContext};
+	static TransactionTable names;
 
-	if (GetTopTransactionId() != locked_xid)
-	{
-		names = hash_create("locked seats", lock_batch_max(), &control,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		locked_xid = GetTopTransactionId();
-	}
-	return names;
+	return transaction_table(&names, "locked seats", sizeof(uint64), sizeof(uint64),
+							 lock_batch_max());
 }
 
 /* Some of them may have gone with a savepoint. */

@@ -13,13 +13,11 @@
  */
 #include "inbox.h"
 
-#include "catalog/namespace.h"
 #include "errors.h"
 #include "guard.h"
 #include "lock.h"
 #include "plan.h"
 #include "storage/lmgr.h"
-#include "utils/lsyscache.h"
 
 #define INBOX_TABLES 4
 #define INBOX_PERIODS_KEPT 2 /* before the running one */
@@ -58,8 +56,7 @@ inbox_record(const char *consumer, const pg_uuid_t *event_id)
 	int	  n = (int) (period % INBOX_TABLES);
 	int64 now;
 
-	LockRelationOid(get_relname_relid(psprintf("inbox_%d", n), get_namespace_oid("concert", false)),
-					RowExclusiveLock);
+	LockRelationOid(relation_oid(psprintf("inbox_%d", n)), RowExclusiveLock);
 	now = inbox_period_now();
 	if (period > now + INBOX_PERIODS_AHEAD)
 		error_event_id_refused(event_id);

@@ -5,8 +5,8 @@
  * The date's row is locked (FOR NO KEY UPDATE: sales and foreign keys go on), so that two imports
  * of a date come one after the other, and so are its sections (FOR KEY SHARE). Who adds seats or a
  * section to the date, or restores one, locks its row too (FOR SHARE): what is judged here is all
- * that there is. Rows that come by a bare INSERT meanwhile are met by the unique indexes alone. Reservations are not looked at:
- * seats are only ever added.
+ * that there is. Rows that come by a bare INSERT meanwhile are met by the unique indexes alone.
+ * Reservations are not looked at: seats are only ever added.
  */
 #include "layout.h"
 

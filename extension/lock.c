@@ -2,12 +2,10 @@
 /* Locks by name; see lock.h. */
 #include "lock.h"
 
-#include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
-#include "utils/lsyscache.h"
 
 #define LOCK_TABLE_SHARE 8
 
@@ -117,7 +115,7 @@ lock_table_held(Oid table_oid, LOCKMODE mode)
 bool
 lock_table_try(const char *table)
 {
-	Oid table_oid = get_relname_relid(table, get_namespace_oid("concert", false));
+	Oid table_oid = relation_oid(table);
 
 	return OidIsValid(table_oid) && ConditionalLockRelationOid(table_oid, AccessExclusiveLock);
 }

@@ -12,7 +12,6 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "direct.h"
 #include "errors.h"
@@ -24,7 +23,6 @@
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
@@ -141,7 +139,7 @@ const char *
 outbox_stamp(void)
 {
 	return psprintf(UINT64_FORMAT "/%u/%u", GetSystemIdentifier(), MyDatabaseId,
-					get_relname_relid("outbox_event_0", get_namespace_oid("concert", false)));
+					relation_oid("outbox_event_0"));
 }
 
 Datum
@@ -150,16 +148,10 @@ concert_outbox_stamp(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(outbox_stamp()));
 }
 
-static Oid
-outbox_sequence(void)
-{
-	return get_relname_relid("outbox_seq", get_namespace_oid("concert", false));
-}
-
 static OutboxState
 outbox_read_state(const char *stamp)
 {
-	OutboxState state = {.sequence = outbox_sequence()};
+	OutboxState state = {.sequence = relation_oid("outbox_seq")};
 	bool		is_own = false;
 	int			rows = 0;
 	Snapshot	snapshot = direct_snapshot();
@@ -221,7 +213,7 @@ outbox_state(void)
 		error_outbox_reset_needed();
 	while (row < rows - 1 && !plan_bool(row, 3))
 		row++;
-	return (OutboxState){.sequence = outbox_sequence(),
+	return (OutboxState){.sequence = relation_oid("outbox_seq"),
 						 .event_table = plan_int32(row, 0),
 						 .cursor_table = plan_int32(row, 1),
 						 .lanes = plan_int32(row, 2),

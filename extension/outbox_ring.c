@@ -15,14 +15,12 @@
 #include "outbox_internal.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "errors.h"
 #include "guard.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/xid8.h"
 
@@ -210,7 +208,7 @@ ring_lock(int event_table)
 static void
 ring_lock_table(const char *table, LOCKMODE mode)
 {
-	LockRelationOid(get_relname_relid(table, get_namespace_oid("concert", false)), mode);
+	LockRelationOid(relation_oid(table), mode);
 }
 
 static void

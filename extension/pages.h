@@ -3,8 +3,8 @@
  * Rows of one of our own tables page by page, in the order in which they lie: whoever needs many
  * of a page's rows gets them at a tenth of what fetching each by its place costs. What else lies
  * on the pages comes along, and is the caller's to pass over. Built on a direct scan (direct.h),
- * whose eligibility rule holds for it too. Locks
- * nothing beyond it; a transaction that is SERIALIZABLE counts as having read the whole table.
+ * whose eligibility rule holds for it too. Locks nothing beyond it; a transaction that is
+ * SERIALIZABLE counts as having read the whole table.
  */
 #ifndef CONCERT_PAGES_H
 #define CONCERT_PAGES_H

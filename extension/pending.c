@@ -325,13 +325,11 @@ concert_transfer_void(PG_FUNCTION_ARGS)
 Datum
 concert_lapse_transfers(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"max_accounts"};
-	int						 max;
-	int						 count;
-	pg_uuid_t				*ids;
+	int		   max;
+	int		   count;
+	pg_uuid_t *ids;
 
 	version_require();
-	argument_require(fcinfo, lengthof(names), names);
 	max = argument_int32(fcinfo, 0, "max_accounts", 1, LAPSE_ACCOUNTS_MAX);
 	plan_begin();
 	count = plan_read(&find_lapsed, PLAN_ARGS(value(Int32GetDatum(Min(max, lock_batch_max())))));

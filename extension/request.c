@@ -250,14 +250,15 @@ concert_request_rotate(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz since = now - REQUEST_KEPT_DAYS * USECS_PER_DAY;
 	int			n = request_table(now, 1);
+	const char *table = psprintf("request_%d", n);
 	int			emptied = 0;
 
 	plan_begin();
 	plan_read(&all_older[n], PLAN_ARGS(value(TimestampTzGetDatum(since))));
-	if (!plan_is_null(0, 0) && plan_bool(0, 0) && lock_table_try(psprintf("request_%d", n)) &&
+	if (!plan_is_null(0, 0) && plan_bool(0, 0) && lock_table_try(table) &&
 		request_table(GetCurrentTimestamp(), 1) == n)
 	{
-		guard_truncate(psprintf("request_%d", n), &empty_requests[n]);
+		guard_truncate(table, &empty_requests[n]);
 		emptied = 1;
 	}
 	plan_end();

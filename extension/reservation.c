@@ -647,13 +647,11 @@ bookings_expire(TimestampTz now, int max_rows)
 Datum
 concert_expire(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"max_rows"};
-	TimestampTz				 now = GetCurrentTimestamp();
-	int						 expired = 0;
-	int						 max_rows;
+	TimestampTz now = GetCurrentTimestamp();
+	int			expired = 0;
+	int			max_rows;
 
 	version_require();
-	argument_require(fcinfo, lengthof(names), names);
 	max_rows = argument_int32(fcinfo, 0, "max_rows", 1, EXPIRE_ROWS_MAX);
 	plan_begin();
 	max_rows = Min(max_rows, lock_batch_max() / LOCKS_PER_BOOKING);

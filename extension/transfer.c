@@ -12,15 +12,13 @@
  */
 #include "transfer.h"
 
-#include "catalog/namespace.h"
+#include "access/xact.h"
 #include "commands/sequence.h"
 #include "direct.h"
-#include "access/xact.h"
 #include "errors.h"
 #include "lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #define JOURNAL_LEGS_MAX 100
@@ -113,8 +111,7 @@ void
 transfer_insert(const Accounts *accounts, Transfer *transfer)
 {
 	const NullableDatum *columns;
-	int64				 seq = nextval_internal(
-					   get_relname_relid("transfer_seq", get_namespace_oid("concert", false)), false);
+	int64				 seq = nextval_internal(relation_oid("transfer_seq"), false);
 
 	transfer->id = uuid7_next();
 	columns = PLAN_ARGS(uuid_value(&transfer->id), uuid_value(&transfer->debit_id),

@@ -11,10 +11,12 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 static bool version_agrees = false;
@@ -70,4 +72,10 @@ version_require(void)
 		error_update_needed(objects);
 	version_agrees = true;
 	pfree(objects);
+}
+
+Oid
+relation_oid(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid("concert", false));
 }

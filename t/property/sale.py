@@ -19,7 +19,7 @@ from hypothesis.stateful import Bundle, invariant, rule
 
 import harness
 from machine import STEPS, SharingMachine, commands, run
-from model import ELSEWHERE, GHOST, OPERATOR, Answer, Misuse, Sale, Seat
+from model import ELSEWHERE, GHOST, OPERATOR, Answer, Sale, Seat
 
 EXAMPLES_OF_CHECK = 60
 EXAMPLES = 500 if harness.LONG else EXAMPLES_OF_CHECK
@@ -157,12 +157,6 @@ class SaleMachine(SharingMachine):
         assert isinstance(answer, dict), f"expected {expected}, the database raised {answer}"
         seen = Answer(answer["ok"], answer["reason"], expected.told if told is None else told(answer))
         assert seen == expected, f"expected {expected}, the database said {seen}"
-
-    def decide(self, function, *arguments):
-        try:
-            return function(*arguments)
-        except Misuse as misuse:
-            return str(misuse)
 
     def keyed(self, operation, user, key, content, decide, arguments, told=None):
         """A call with or without a key: done, replayed word for word, or refused. Returns the database's

@@ -10,7 +10,6 @@ from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule
 import harness
 from ledger_model import GHOST, Answer, Bill, Spec
 from machine import SharingMachine
-from model import Misuse
 
 STEPS_PER_PROOF = 3 if harness.LONG else 10
 CROWD = 1000  # more transfers than a checkpoint sums up
@@ -130,12 +129,6 @@ class LedgerMachine(SharingMachine):
         assert isinstance(answer, dict), f"expected {expected}, the database raised {answer}"
         seen = Answer(answer["ok"], answer["reason"])
         assert seen == expected, f"expected {expected}, the database said {seen}"
-
-    def decide(self, function, *arguments):
-        try:
-            return function(*arguments)
-        except Misuse as misuse:
-            return str(misuse)
 
     def move(self, operation, expected, **arguments):
         answer = self.books.call(operation, **arguments)

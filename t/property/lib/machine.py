@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, Phase, reporting, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 import harness
+from model import Misuse
 
 STEPS = 30
 EXAMPLES_PER_DATABASE = 20  # check_integrity() reads everything that there is
@@ -25,6 +26,14 @@ class SharingMachine(RuleBasedStateMachine):
             cls.session = harness.fresh_database(cls.conninfo, cls.database)
         cls.examples += 1
         return cls.session.cursor()
+
+    @staticmethod
+    def decide(function, *arguments):
+        """The model's answer, or the SQLSTATE of a misuse."""
+        try:
+            return function(*arguments)
+        except Misuse as misuse:
+            return str(misuse)
 
 
 def run(machine, examples):
